@@ -1,0 +1,1 @@
+"""Ray implementations of the seams: the only package that imports ray."""

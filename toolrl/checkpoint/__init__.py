@@ -1,0 +1,1 @@
+"""The atomic store, and export to Hugging Face."""

@@ -1,0 +1,137 @@
+"""Files and overrides -> a checked, frozen configuration.
+
+Files are merged left to right, then `key=value` overrides. Every problem (unknown key, wrong type, contradiction) is
+collected before a ConfigError is raised, so that a user mends all of them at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from toolrl.config.schema import RlConfig, SftConfig
+from toolrl.config.validate import problems
+from toolrl.errors import ConfigError
+
+Config = TypeVar("Config", RlConfig, SftConfig)
+
+
+def load(kind: type[Config], arguments: Sequence[str]) -> Config:
+    """Read `arguments` (YAML files, then `key=value` overrides) into a configuration of `kind`.
+
+    Raises ConfigError with every problem found.
+    """
+    found: list[str] = []
+    layers = [_layer(argument, found) for argument in arguments]
+    values: dict[str, Any] = {}
+    known = settings(kind)
+    for origin, layer in layers:
+        for key, value in _flatten(layer):
+            if key in known:
+                values[key] = value
+            else:
+                found.append(f"{origin}: unknown setting {key!r}{_nearest(key, known)}")
+    config = _typed(kind, values, found)
+    found += problems(config)
+    if found:
+        raise ConfigError(found)
+    return config
+
+
+def settings(kind: type[Any]) -> dict[str, tuple[type[Any], Any]]:
+    """Return every setting of a configuration as `section.name` -> (type, default)."""
+    found = {}
+    for section in fields(kind):
+        part = getattr(kind(), section.name)
+        hints = get_type_hints(type(part))
+        found |= {f"{section.name}.{f.name}": (hints[f.name], getattr(part, f.name)) for f in fields(part)}
+    return found
+
+
+def to_yaml(config: RlConfig | SftConfig) -> str:
+    """Return a resolved configuration as YAML, every setting spelled out."""
+    return str(OmegaConf.to_yaml(OmegaConf.structured(config)))
+
+
+def shipped(name: str) -> Path:
+    """Return the path of a configuration that ships with the package, or of `name` itself where it exists."""
+    path = Path(name)
+    packaged = Path(str(resources.files("toolrl"))) / "_conf" / path.name
+    return packaged if not path.exists() and packaged.exists() else path
+
+
+def _layer(argument: str, found: list[str]) -> tuple[str, dict[str, Any]]:
+    """Read one file or one override; a problem is appended to `found` and the layer is empty."""
+    try:
+        if "=" in argument and not Path(argument).exists():
+            parsed = OmegaConf.to_container(OmegaConf.from_dotlist([argument]))
+            return argument, parsed if isinstance(parsed, dict) else {}
+        path = shipped(argument)
+        if not path.is_file():
+            found.append(f"{argument}: no such file; give YAML files first, then key=value overrides")
+            return argument, {}
+        parsed = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        if isinstance(parsed, dict):
+            return argument, parsed
+        found.append(f"{argument}: expected sections of settings, got {type(parsed).__name__}; see `toolrl config`")
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        found.append(f"{argument}: not readable as YAML: {' '.join(str(error).split())}")
+    return argument, {}
+
+
+def _flatten(tree: dict[str, Any]) -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for section, part in tree.items():
+        if isinstance(part, dict):
+            flat += [(f"{section}.{name}", value) for name, value in part.items()]
+        else:
+            flat.append((str(section), part))
+    return flat
+
+
+def _nearest(key: str, known: dict[str, Any]) -> str:
+    names = {name.partition(".")[2]: name for name in known}
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    close = close or [names[n] for n in difflib.get_close_matches(key.rpartition(".")[2], names, n=1, cutoff=0.6)]
+    return f"; did you mean {close[0]!r}?" if close else "; `toolrl config` lists all settings"
+
+
+def _typed(kind: type[Config], values: dict[str, Any], found: list[str]) -> Config:
+    """Give each value its declared type; a value that does not fit is reported and left at its default."""
+    base = kind()
+    sections = {}
+    for section in fields(kind):
+        part = getattr(base, section.name)
+        assert is_dataclass(part)
+        changed = {}
+        for item in fields(part):
+            key = f"{section.name}.{item.name}"
+            if key in values:
+                changed[item.name] = values[key]
+        sections[section.name] = _section(section.name, part, changed, found)
+    return kind(**sections)
+
+
+def _section(name: str, part: Any, changed: dict[str, Any], found: list[str]) -> Any:
+    hints = get_type_hints(type(part))
+    kept = {f.name: getattr(part, f.name) for f in fields(part)}
+    for field_name, value in changed.items():
+        wanted = hints[field_name]
+        try:
+            node = OmegaConf.structured(type(part))
+            OmegaConf.set_readonly(node, False)
+            node[field_name] = value
+            if node[field_name] is None:
+                raise ValueError("null")
+            kept[field_name] = node[field_name]
+        except (OmegaConfBaseException, ValueError):
+            found.append(f"{name}.{field_name}: got {value!r}; expected {wanted.__name__}")
+    return type(part)(**kept)

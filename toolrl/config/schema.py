@@ -1,0 +1,322 @@
+"""Every setting of toolrl, in one place and without a heavy import.
+
+The string under a field is its documentation: `toolrl config` prints it and docs/settings.md is made from it.
+`problems()` of a section returns every contradiction it can see by itself, each with what was got and what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The run and its folder."""
+
+    dir: str = "runs/rl"
+    """Folder of the run. A folder that holds a run is resumed."""
+    seed: int = 0
+    """Seed of draws, sampling and initial randomness."""
+    steps: int = 100
+    """Batches to train; the run ends at this weight version."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The model that is trained."""
+
+    path: str = ""
+    """Hugging Face folder or hub name of the start checkpoint; `demo://start` is the one shipped with toolrl."""
+    dtype: str = "bfloat16"
+    """Compute type of learner and engines: bfloat16 or float32. Master weights are always float32."""
+    attention: str = "sdpa"
+    """Attention of the learner: sdpa, eager, or flash_attention_2 where flash-attn is installed."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass to save memory."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Prompts."""
+
+    train: str = ""
+    """Rows to train on: a JSONL file, a folder made by `toolrl prepare`, or `demo://train`."""
+    heldout: str = ""
+    """Rows for in-run evaluation, of the same kinds, none of them in `train`; empty: no evaluation."""
+    template: str = "tool_n1"
+    """System prompt: the name of a shipped one, or a template file with a `{tools}` field."""
+    max_prompt_tokens: int = 4096
+    """Prompts longer than this are left out, and counted."""
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How training completions are sampled."""
+
+    n: int = 8
+    """Completions of a prompt (G), compared with each other."""
+    temperature: float = 1.0
+    """Sampling temperature; the learner's log-probabilities use the same."""
+    top_p: float = 1.0
+    """Nucleus mass; 1 samples from the whole distribution."""
+    max_tokens: int = 1024
+    """Longest completion, in tokens; what is longer is cut and counted as truncated."""
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """The vLLM rollout engines."""
+
+    num: int = 1
+    """Engines, each with a copy of the model."""
+    tensor_parallel: int = 1
+    """Devices an engine spreads over."""
+    max_num_seqs: int = 256
+    """Sequences in flight in one engine."""
+    max_model_len: int = 0
+    """Longest prompt plus completion, in tokens; 0: `data.max_prompt_tokens + sampling.max_tokens`."""
+    kv_cache_gib: float = 1.0
+    """Key-value cache on CPU, in GiB."""
+    gpu_memory_utilization: float = 0.85
+    """Share of a GPU's memory an engine may take."""
+    enforce_eager: bool = True
+    """Skip graph capture: a faster start, slower decoding on GPU."""
+    cpus: float = 1.0
+    """Ray CPUs an engine asks for."""
+    threads: int = 2
+    """Compute threads of an engine on CPU."""
+    start_timeout_s: float = 600.0
+    """Longest wait for an engine to start."""
+    sample_timeout_s: float = 1800.0
+    """Longest wait for one group."""
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """The reward and its workers."""
+
+    mode: str = "strict"
+    """Rules of equality: strict, or paper (those of Tool-N1, surprising verdicts included)."""
+    no_call: str = "either"
+    """What answers a prompt whose reference is empty: list (an empty list), text (a plain answer), or either."""
+    workers: int = 2
+    """Reward workers."""
+    cpus_per_worker: float = 0.1
+    """Ray CPUs a reward worker asks for."""
+    groups_per_call: int = 16
+    """Groups sent to a worker in one call."""
+    deadline_s: float = 10.0
+    """Longest time for the verdicts of one group; a worker that takes longer is replaced."""
+    audit_rows: int = 256
+    """Rows of the pre-flight audit of the verifier; 0 switches it off."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How the loop is paced."""
+
+    prompts_per_batch: int = 32
+    """Groups trained between two pushes (P)."""
+    max_staleness: int = 0
+    """Versions a group may lag behind the weights it trains; 0 is the synchronous on-policy loop."""
+    refill: bool = False
+    """Replace groups whose verdicts all agree (DAPO) instead of training them with advantage 0 (the paper)."""
+    max_dull_in_row: int = 1000
+    """With `refill`: dull groups in a row before the run gives up."""
+
+
+@dataclass(frozen=True)
+class AlgoConfig:
+    """Advantages and loss."""
+
+    clip_low: float = 0.2
+    """The probability ratio is clipped below at 1 - clip_low."""
+    clip_high: float = 0.2
+    """The probability ratio is clipped above at 1 + clip_high."""
+    advantage_eps: float = 1e-6
+    """Added to the group's standard deviation (over n - 1)."""
+    kl_coef: float = 0.0
+    """Weight of the KL penalty (k3) to the start checkpoint; at 0 the reference model is not loaded."""
+    importance: str = "token"
+    """Correction between engine and learner log-probabilities: token (truncated weights), or off."""
+    importance_cap: float = 2.0
+    """Upper truncation of the importance weights."""
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """The DeepSpeed ZeRO-3 learner group."""
+
+    num_ranks: int = 1
+    """Ranks of the group."""
+    minibatches: int = 1
+    """Optimizer steps a batch is split into."""
+    max_tokens_per_microbatch: int = 16384
+    """Tokens of one forward and backward pass on a rank, padding included."""
+    optimizer: str = "adamw"
+    """adamw, or muon (hidden matrices by Muon, the rest by AdamW; one rank only)."""
+    lr: float = 1e-6
+    """Learning rate (of AdamW)."""
+    muon_lr: float = 0.02
+    """Learning rate of Muon's matrices."""
+    beta1: float = 0.9
+    """AdamW's first moment decay."""
+    beta2: float = 0.999
+    """AdamW's second moment decay."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay of matrices; norms and biases have none."""
+    schedule: str = "constant"
+    """Learning rate after the warm-up: constant, linear (to 0) or cosine (to 0)."""
+    warmup_steps: int = 0
+    """Optimizer steps of linear warm-up."""
+    clip_grad_norm: float = 1.0
+    """Largest global gradient norm; 0 does not clip."""
+    offload_optimizer: bool = False
+    """Keep optimizer states in host memory."""
+    offload_reference: bool = False
+    """Keep the reference model in host memory between its uses."""
+    cpus_per_rank: float = 0.4
+    """Ray CPUs a rank asks for."""
+    threads: int = 1
+    """Compute threads of a rank on CPU."""
+    start_timeout_s: float = 600.0
+    """Longest wait for the group to form and load."""
+    step_timeout_s: float = 1800.0
+    """Longest wait for one batch."""
+
+
+@dataclass(frozen=True)
+class WeightsConfig:
+    """How weights reach the engines."""
+
+    backend: str = "gloo"
+    """Transport: gloo on CPU, nccl on GPU."""
+    in_flight: str = "recompute"
+    """Requests in flight at a push: recompute (their KV under the new weights), keep_kv, or drain (wait for them)."""
+    probe_every: int = 1
+    """Versions between two parity probes; 0: never after the first."""
+    probe_prompts: int = 4
+    """Prompts of a parity probe."""
+    parity_bound: float = 1e-4
+    """Largest |Δ log p| a probe accepts in float32, in nats."""
+    bucket_mib: int = 256
+    """Parameters gathered and sent at a time, in MiB."""
+    timeout_s: float = 120.0
+    """Longest wait for any one phase of a push."""
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Evaluation on held-out prompts, during the run and at both ends."""
+
+    every: int = 20
+    """Versions between two evaluations; 0: only before and after the run."""
+    prompts: int = 256
+    """Held-out prompts of an evaluation."""
+    temperature: float = 1.0
+    """Temperature of the sampled evaluation; a greedy one is made beside it."""
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """Checkpoints."""
+
+    every: int = 20
+    """Versions between two checkpoints; the last version is always kept."""
+    keep: int = 2
+    """Newest whole checkpoints to keep."""
+    best: bool = True
+    """Keep the weights of the best held-out reward too."""
+    timeout_s: float = 1800.0
+    """Longest wait for a checkpoint to be written or read."""
+
+
+@dataclass(frozen=True)
+class MonitorConfig:
+    """Where metrics and rollouts go, beside the run folder."""
+
+    tensorboard: bool = True
+    """Write TensorBoard event files."""
+    wandb: str = "off"
+    """Weights & Biases: off, offline, or online."""
+    wandb_project: str = "toolrl"
+    """Its project."""
+    rollouts: str = "all"
+    """What rollouts/ keeps: all, share (one group in eight), or no_tokens (texts and verdicts only)."""
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """The Ray cluster."""
+
+    address: str = "local"
+    """`local` starts one on this machine for this run; `auto` or host:port attaches to a running one."""
+    num_cpus: int = 0
+    """CPUs of a local cluster; 0: those of this machine, and no fewer than 2."""
+    device: str = "cpu"
+    """What engines and learners compute on: cpu or cuda."""
+    colocated: bool = False
+    """Each learner rank shares its GPU with an engine worker, instead of having its own."""
+    placement_timeout_s: float = 120.0
+    """Longest wait for the cluster to grant the placement."""
+
+
+@dataclass(frozen=True)
+class RlConfig:
+    """Settings of `toolrl rl`."""
+
+    run: RunConfig = field(default_factory=RunConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    algo: AlgoConfig = field(default_factory=AlgoConfig)
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    @property
+    def max_model_len(self) -> int:
+        """Longest prompt plus completion an engine must hold, in tokens."""
+        return self.engine.max_model_len or self.data.max_prompt_tokens + self.sampling.max_tokens
+
+
+@dataclass(frozen=True)
+class SftDataConfig:
+    """Demonstrations: rows whose last assistant turn is the answer, or rows with a reference to render."""
+
+    train: str = ""
+    """Demonstrations: a JSONL file of rows with a `completion`, or `demo://sft`."""
+    template: str = "tool_n1"
+    """System prompt: the name of a shipped one, or a template file with a `{tools}` field."""
+    max_tokens: int = 4096
+    """Prompt plus completion; longer rows are left out, and counted."""
+    copy_warmup_steps: int = 0
+    """Optimizer steps on random sequences repeated once, which teach a model from scratch to copy; they come first."""
+
+
+@dataclass(frozen=True)
+class SftLoopConfig:
+    """How supervised training is paced."""
+
+    rows_per_batch: int = 16
+    """Demonstrations of one optimizer step."""
+
+
+@dataclass(frozen=True)
+class SftConfig:
+    """Settings of `toolrl sft`."""
+
+    run: RunConfig = field(default_factory=lambda: RunConfig(dir="runs/sft"))
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: SftDataConfig = field(default_factory=SftDataConfig)
+    loop: SftLoopConfig = field(default_factory=SftLoopConfig)
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)

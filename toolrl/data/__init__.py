@@ -1,0 +1,1 @@
+"""Raw rows to prompts: readers, filters, split, draws, chat template, tokenizer."""

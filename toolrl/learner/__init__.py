@@ -1,0 +1,1 @@
+"""Model loading, packing, and the DeepSpeed engine."""

@@ -1,0 +1,1 @@
+"""Metrics, their sinks, and the log of rollouts."""

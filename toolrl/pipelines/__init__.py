@@ -1,0 +1,1 @@
+"""What the commands do: they introduce the parts to each other."""

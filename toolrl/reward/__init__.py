@@ -1,0 +1,1 @@
+"""The verifier, reward variants, and the audit of both."""
