@@ -1,4 +1,4 @@
-"""The nouns of toolrl. Data flows one way, and each stage returns a new, complete value:
+"""The nouns of toolrl. Data flows one way, and each stage returns a new, complete value.
 
     Prompt ─> Draw ─> Group ─> ScoredGroup ─> Trajectory ─> Batch ─> StepReport ─> WeightVersion
                         └ GroupRef: what the controller holds of a Group, without its token arrays

@@ -48,7 +48,7 @@ def load(kind: type[Config], arguments: Sequence[str]) -> Config:
 
 def settings(kind: type[Any]) -> dict[str, tuple[type[Any], Any]]:
     """Return every setting of a configuration as `section.name` -> (type, default)."""
-    found = {}
+    found: dict[str, tuple[type[Any], Any]] = {}
     for section in fields(kind):
         part = getattr(kind(), section.name)
         hints = get_type_hints(type(part))
@@ -72,19 +72,25 @@ def _layer(argument: str, found: list[str]) -> tuple[str, dict[str, Any]]:
     """Read one file or one override; a problem is appended to `found` and the layer is empty."""
     try:
         if "=" in argument and not Path(argument).exists():
-            parsed = OmegaConf.to_container(OmegaConf.from_dotlist([argument]))
-            return argument, parsed if isinstance(parsed, dict) else {}
+            return argument, _tree(OmegaConf.from_dotlist([argument]))
         path = shipped(argument)
         if not path.is_file():
             found.append(f"{argument}: no such file; give YAML files first, then key=value overrides")
             return argument, {}
-        parsed = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-        if isinstance(parsed, dict):
-            return argument, parsed
-        found.append(f"{argument}: expected sections of settings, got {type(parsed).__name__}; see `toolrl config`")
+        return argument, _tree(OmegaConf.load(path))
+    except TypeError as error:
+        found.append(f"{argument}: expected sections of settings, got {error}; see `toolrl config`")
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         found.append(f"{argument}: not readable as YAML: {' '.join(str(error).split())}")
     return argument, {}
+
+
+def _tree(node: Any) -> dict[str, Any]:
+    """Return a node as sections; raises TypeError with the kind it is instead."""
+    parsed: Any = OmegaConf.to_container(node, resolve=True)
+    if not isinstance(parsed, dict):
+        raise TypeError(type(parsed).__name__)
+    return {str(key): value for key, value in parsed.items()}
 
 
 def _flatten(tree: dict[str, Any]) -> list[tuple[str, Any]]:

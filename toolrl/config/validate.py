@@ -90,7 +90,7 @@ def _rl(config: RlConfig) -> Iterator[str]:
         yield f"sampling.top_p: got {config.sampling.top_p}; set it to 1 or less"
     need = config.data.max_prompt_tokens + config.sampling.max_tokens
     if config.max_model_len < need:
-        yield f"engine.max_model_len: got {config.max_model_len}, data.max_prompt_tokens + sampling.max_tokens = {need}; set it to {need} or to 0"
+        yield f"engine.max_model_len: got {config.max_model_len}, prompts and completions may have {need} tokens; set it to {need} or 0"
     if config.learner.max_tokens_per_microbatch < need:
         yield (
             f"learner.max_tokens_per_microbatch: got {config.learner.max_tokens_per_microbatch}, the longest sequence has {need} tokens; "
