@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from toolrl.config.schema import RlConfig, SftConfig
+from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
 from toolrl.config.validate import problems
 from toolrl.errors import ConfigError
 

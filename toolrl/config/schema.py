@@ -284,39 +284,3 @@ class RlConfig:
     def max_model_len(self) -> int:
         """Longest prompt plus completion an engine must hold, in tokens."""
         return self.engine.max_model_len or self.data.max_prompt_tokens + self.sampling.max_tokens
-
-
-@dataclass(frozen=True)
-class SftDataConfig:
-    """Demonstrations: rows whose last assistant turn is the answer, or rows with a reference to render."""
-
-    train: str = ""
-    """Demonstrations: a JSONL file of rows with a `completion`, or `demo://sft`."""
-    template: str = "tool_n1"
-    """System prompt: the name of a shipped one, or a template file with a `{tools}` field."""
-    max_tokens: int = 4096
-    """Prompt plus completion; longer rows are left out, and counted."""
-    copy_warmup_steps: int = 0
-    """Optimizer steps on random sequences repeated once, which teach a model from scratch to copy; they come first."""
-
-
-@dataclass(frozen=True)
-class SftLoopConfig:
-    """How supervised training is paced."""
-
-    rows_per_batch: int = 16
-    """Demonstrations of one optimizer step."""
-
-
-@dataclass(frozen=True)
-class SftConfig:
-    """Settings of `toolrl sft`."""
-
-    run: RunConfig = field(default_factory=lambda: RunConfig(dir="runs/sft"))
-    model: ModelConfig = field(default_factory=ModelConfig)
-    data: SftDataConfig = field(default_factory=SftDataConfig)
-    loop: SftLoopConfig = field(default_factory=SftLoopConfig)
-    learner: LearnerConfig = field(default_factory=LearnerConfig)
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    monitor: MonitorConfig = field(default_factory=MonitorConfig)
-    cluster: ClusterConfig = field(default_factory=ClusterConfig)

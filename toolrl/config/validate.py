@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from toolrl.config.schema import ClusterConfig, LearnerConfig, ModelConfig, RlConfig, SftConfig
+from toolrl.config.schema import ClusterConfig, LearnerConfig, ModelConfig, RlConfig
+from toolrl.config.sft import SftConfig
 
 CHOICES = {
     "model.dtype": ("bfloat16", "float32"),
