@@ -1,0 +1,53 @@
+# The two commands of the README are `make demo` and `make test`; each sets up .venv first if it is not there.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test test-fast lint types docs lock-cpu lock-gpu check-gpu benchmarks start-checkpoint clean
+
+demo: $(READY)  ## a real RL run on this machine's CPU
+	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
+
+test: $(READY)  ## every test that needs no GPU: first the tier without Ray, then the real stack
+	$(BIN)/python -m pytest -m "not stack and not gpu" $(ARGS)
+	$(BIN)/python -m pytest -m "stack and not gpu" --timeout=600 $(ARGS)
+
+test-fast: $(READY)  ## the tier without Ray
+	$(BIN)/python -m pytest -m "not stack and not gpu" $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check toolrl tests benchmarks
+	$(BIN)/ruff format --check toolrl tests benchmarks
+
+types: $(READY)
+	$(BIN)/mypy
+
+start-checkpoint: $(READY)  ## make the demo's start checkpoint again
+	$(BIN)/toolrl sft conf/demo_sft.yaml
+
+docs: $(READY)  ## remake the generated pages
+	$(BIN)/toolrl config --markdown > docs/settings.md
+	$(BIN)/toolrl config --metrics > docs/metrics.md
+
+check-gpu: $(READY)  ## requirements/gpu.txt still resolves to itself
+	$(BIN)/uv pip compile requirements/gpu.in -c requirements/gpu.txt $(GPU_RESOLVE) | diff - <(tail -n +2 requirements/gpu.txt)
+
+GPU_RESOLVE := --python-version 3.11 --python-platform x86_64-manylinux_2_34 --no-header --no-annotate --quiet
+
+lock-gpu: $(READY)
+	echo "# Resolved from gpu.in; remake with 'make lock-gpu'. CI resolves it, and does not install it." > requirements/gpu.txt
+	$(BIN)/uv pip compile requirements/gpu.in $(GPU_RESOLVE) >> requirements/gpu.txt
+
+lock-cpu: $(READY)
+	head -4 requirements/cpu.txt > requirements/cpu.new
+	$(BIN)/pip freeze --exclude-editable | grep -vE '^(torch|pip|setuptools|toolrl)==' | sort -f >> requirements/cpu.new
+	mv requirements/cpu.new requirements/cpu.txt
+
+# The mark is written last: an interrupted set-up is done again.
+$(READY): requirements/cpu.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "toolrl needs Python 3.11; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/cpu.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(READY)
