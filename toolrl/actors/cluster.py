@@ -1,0 +1,103 @@
+"""The Ray cluster of a run: started here or attached to, checked for room, and given back.
+
+A local cluster listens on loopback only and ends with the driver, however the driver ends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+
+from toolrl.actors.placement import Node, Placement, bundles_of, fit
+from toolrl.config.schema import ClusterConfig, RlConfig
+from toolrl.errors import DeadlineError, PlacementError
+
+LOCAL = "local"
+_OBJECT_STORE_BYTES = 512 * 2**20
+"""Of a local cluster: a batch of token arrays is a few MiB, and shared memory is scarce on small machines."""
+
+
+def local_nodes(cluster: ClusterConfig) -> tuple[Node, ...]:
+    """Return the one node that a local cluster would have, without starting it."""
+    return (Node("this machine", float(cluster.num_cpus or max(os.cpu_count() or 1, 2)), 0.0),)
+
+
+@contextmanager
+def connected(config: RlConfig) -> Iterator[Placement]:
+    """Start or join the cluster and yield where the run's bundles fit; disconnect at the end.
+
+    Raises PlacementError where the cluster cannot be reached, or is too small: a local one before it is started.
+    """
+    cluster = config.cluster
+    bundles = bundles_of(config)
+    if cluster.address == LOCAL and cluster.device == "cpu":
+        fit(bundles, local_nodes(cluster)).require_fit()
+    try:
+        ray.init(logging_level="ERROR", log_to_driver=False, **_init_arguments(cluster))
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise PlacementError(f"cluster.address: cannot reach a Ray cluster at {cluster.address!r}: {error}") from error
+    try:
+        nodes = [
+            Node(node["NodeManagerAddress"], node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+            for node in ray.nodes()
+            if node["Alive"]
+        ]
+        placement = fit(bundles, nodes)
+        placement.require_fit()
+        yield placement
+    finally:
+        ray.shutdown()
+
+
+def _init_arguments(cluster: ClusterConfig) -> dict[str, Any]:
+    if cluster.address != LOCAL:
+        return {"address": cluster.address}
+    return {
+        "address": LOCAL,
+        "num_cpus": int(local_nodes(cluster)[0].cpus),
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "include_dashboard": False,
+        "_node_ip_address": "127.0.0.1",
+    }
+
+
+@contextmanager
+def granted(placement: Placement, *, timeout_s: float) -> Iterator[PlacementGroup]:
+    """Hold the bundles of `placement` as one Ray placement group.
+
+    Raises DeadlineError with the table where others hold what is needed.
+    """
+    group = placement_group([{"CPU": b.cpus, **({"GPU": b.gpus} if b.gpus else {})} for b in placement.bundles], strategy="PACK")
+    try:
+        try:
+            ray.get(group.ready(), timeout=timeout_s)
+        except GetTimeoutError as error:
+            free = ray.available_resources()
+            raise DeadlineError(
+                f"the cluster did not grant the placement within {timeout_s:g} s: free now are {free.get('CPU', 0):g} CPUs and "
+                f"{free.get('GPU', 0):g} GPUs; other jobs hold the rest\n{placement.table()}"
+            ) from error
+        yield group
+    finally:
+        remove_placement_group(group)
+
+
+def options_for(role: str, placement: Placement, group: PlacementGroup, *, cpus: float, gpus: float, env: dict[str, str]) -> dict[str, Any]:
+    """Return the Ray options of the actor `role`: its bundle, its share of it, its environment."""
+    index = next(i for i, bundle in enumerate(placement.bundles) if role in bundle.roles)
+    return {
+        "name": None,
+        "num_cpus": cpus,
+        "num_gpus": gpus,
+        "max_restarts": 0,
+        "runtime_env": {"env_vars": env},
+        "scheduling_strategy": ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(
+            placement_group=group, placement_group_bundle_index=index
+        ),
+    }

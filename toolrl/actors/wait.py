@@ -1,0 +1,66 @@
+"""Waiting for actors: always with a deadline, and always with a name.
+
+An actor's own exception reaches the caller as it was raised, not wrapped in Ray's; what Ray itself raises (an actor
+that died) becomes the error class of the part that waited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from toolrl.errors import DeadlineError, RunError, ToolRLError
+
+
+async def gather(what: str, calls: Mapping[str, Awaitable[Any]], *, timeout_s: float, error: type[RunError]) -> list[Any]:
+    """Return the results of `calls` (actor name -> object reference) in order.
+
+    The first failure ends the wait. Raises DeadlineError naming who did not answer, the actor's own ToolRLError, or
+    `error` naming the actor and its exception.
+    """
+    tasks = {asyncio.ensure_future(_awaited(call)): name for name, call in calls.items()}
+    try:
+        done, pending = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+    for task in done:
+        if failure := task.exception():
+            raise translate(f"{what}: {tasks[task]}", failure, error) from failure
+    if pending:
+        missing = ", ".join(sorted(tasks[task] for task in pending))
+        raise DeadlineError(f"{what}: no answer within {timeout_s:g} s from {missing}; look at the actor's log, or raise the deadline")
+    return [task.result() for task in tasks]
+
+
+async def one(what: str, name: str, call: Awaitable[Any], *, timeout_s: float, error: type[RunError]) -> Any:
+    """Return the result of one call; raises like `gather`."""
+    return (await gather(what, {name: call}, timeout_s=timeout_s, error=error))[0]
+
+
+def fetch(what: str, references: list[Any], *, timeout_s: float) -> list[Any]:
+    """Return objects from the store, blocking; for use inside an actor. Raises DeadlineError or RunError."""
+    try:
+        return list(ray.get(references, timeout=timeout_s))
+    except ray.exceptions.GetTimeoutError as failure:
+        raise DeadlineError(f"{what}: {len(references)} objects did not arrive within {timeout_s:g} s") from failure
+    except RayError as failure:
+        raise translate(what, failure, RunError) from failure
+
+
+def translate(what: str, failure: BaseException, error: type[RunError]) -> BaseException:
+    """Return the exception a user should see for `failure`."""
+    cause = failure.cause if isinstance(failure, RayTaskError) else failure
+    if isinstance(cause, ToolRLError):
+        return cause
+    if not isinstance(cause, Exception):
+        return failure
+    return error(f"{what}: {type(cause).__name__}: {cause}")
+
+
+async def _awaited(call: Awaitable[Any]) -> Any:
+    return await call

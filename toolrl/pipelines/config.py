@@ -1,0 +1,73 @@
+"""`toolrl config`: the schema with its docs, a resolved configuration, or the generated reference pages."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from toolrl.config.load import load, settings, to_yaml
+from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
+from toolrl.monitor.metrics import METRICS
+
+
+def show(arguments: Sequence[str], *, sft: bool, markdown: bool, metrics: bool) -> str:
+    """Return what `toolrl config` prints. Raises ConfigError where `arguments` are wrong."""
+    kind: type[Any] = SftConfig if sft else RlConfig
+    if metrics:
+        return metrics_page()
+    if markdown:
+        return settings_page()
+    return to_yaml(load(kind, arguments)).rstrip() if arguments else schema_text(kind)
+
+
+def field_docs(section: type[Any]) -> dict[str, str]:
+    """Return the documentation string under each field of a settings dataclass."""
+    body = ast.parse(inspect.getsource(section).lstrip()).body[0]
+    assert isinstance(body, ast.ClassDef)
+    docs = {}
+    for declared, below in zip(body.body, body.body[1:], strict=False):
+        if isinstance(declared, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            docs[ast.unparse(declared.target)] = str(below.value.value)
+    return docs
+
+
+def schema_text(kind: type[Any]) -> str:
+    """Return every setting of a configuration with its type, default and documentation."""
+    lines = []
+    known = settings(kind)
+    for section, docs in _sections(kind):
+        lines.append(f"\n{section}:" if lines else f"{section}:")
+        for name, doc in docs.items():
+            wanted, default = known[f"{section}.{name}"]
+            lines.append(f"  {name}: {default!r}  ({wanted.__name__})\n      {doc}")
+    return "\n".join(lines)
+
+
+def settings_page() -> str:
+    """Return docs/settings.md."""
+    parts = ["# Settings", "", "Made by `make docs` from the schema; a test compares it.", ""]
+    for command, kind in (("rl", RlConfig), ("sft", SftConfig)):
+        known = settings(kind)
+        parts += [f"## `toolrl {command}`", "", "| setting | type | default | meaning |", "|---|---|---|---|"]
+        for section, docs in _sections(kind):
+            for name, doc in docs.items():
+                wanted, default = known[f"{section}.{name}"]
+                parts.append(f"| `{section}.{name}` | {wanted.__name__} | `{default!r}` | {doc.replace('|', chr(92) + '|')} |")
+        parts.append("")
+    return "\n".join(parts).rstrip()
+
+
+def metrics_page() -> str:
+    """Return docs/metrics.md."""
+    lines = ["# Metrics", "", "Made by `make docs` from `toolrl.monitor.metrics`; a test compares it.", "", "| metric | unit | meaning |"]
+    lines += ["|---|---|---|", *(f"| `{m.name}` | {m.unit} | {m.help} |" for m in METRICS)]
+    return "\n".join(lines)
+
+
+def _sections(kind: type[Any]) -> list[tuple[str, dict[str, str]]]:
+    base = kind()
+    return [(f.name, field_docs(type(getattr(base, f.name)))) for f in fields(kind)]
