@@ -18,7 +18,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from toolrl.actors.wait import fetch, gather, one
+from toolrl.actors.wait import awaited, fetch, gather, one
 from toolrl.config.schema import RewardConfig
 from toolrl.errors import ScoringError, ToolRLError
 from toolrl.protocols import Verifier
@@ -47,7 +47,7 @@ class RewardActor:
         return [judge_group(self._verifier, group) for group in groups]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Job:
     group: GroupRef
     done: asyncio.Future[tuple[Verdict, ...]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -70,6 +70,7 @@ class ScorerPool:
         self._make_worker = make_worker
         self._config = config
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
+        self._open: set[_Job] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self.replaced = 0
         """Workers that were killed and replaced."""
@@ -78,19 +79,32 @@ class ScorerPool:
         """Start the workers. Raises ScoringError or DeadlineError where one does not come up."""
         workers = {f"reward-{i}": self._make_worker(i) for i in range(self._config.workers)}
         await gather("starting reward workers", {n: w.ready.remote() for n, w in workers.items()}, timeout_s=_START_S, error=ScoringError)
-        self._tasks = [asyncio.create_task(self._serve(i, w), name=f"reward-{i}") for i, w in enumerate(workers.values())]
+        for index, worker in enumerate(workers.values()):
+            task = asyncio.create_task(self._serve(index, worker), name=f"reward-{index}")
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
 
     async def score(self, group: GroupRef) -> ScoredGroup:
         """Return one verdict for each completion of `group`. Raises ScoringError where a worker cannot be replaced."""
         job = _Job(group)
+        self._open.add(job)
         self._jobs.put_nowait(job)
-        return ScoredGroup(group, await job.done)
+        try:
+            return ScoredGroup(group, await job.done)
+        finally:
+            self._open.discard(job)
 
     async def stop(self) -> None:
         """End the pool; the actors go with the placement."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Let nobody wait for a pool of which a part ended by itself."""
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            for job in self._open:
+                job.fail(ScoringError(f"{task.get_name()} ended: {type(failure).__name__}: {failure}"))
 
     async def _serve(self, index: int, worker: Any) -> None:
         """Consumes jobs, one call at a time to one worker; waits for the first job; replaces the worker when it fails."""
@@ -121,7 +135,7 @@ class ScorerPool:
         """Have one worker judge `jobs`; return the verdict that says why it failed, or None."""
         timeout_s = self._config.deadline_s * len(jobs)
         try:
-            verdicts = await asyncio.wait_for(_awaited(worker.score.remote([job.group.handle for job in jobs])), timeout_s)
+            verdicts = await asyncio.wait_for(awaited(worker.score.remote([job.group.handle for job in jobs])), timeout_s)
         except TimeoutError:
             return Verdict(None, Reason.VERIFIER_TIMEOUT, got=f"no verdict within {self._config.deadline_s:g} s")
         except RayError as error:
@@ -137,7 +151,3 @@ class ScorerPool:
         await one("replacing a reward worker", f"reward-{index}", fresh.ready.remote(), timeout_s=_START_S, error=ScoringError)
         return fresh
 
-
-async def _awaited(call: Any) -> list[tuple[Verdict, ...]]:
-    verdicts: list[tuple[Verdict, ...]] = await call
-    return verdicts

@@ -22,7 +22,7 @@ async def gather(what: str, calls: Mapping[str, Awaitable[Any]], *, timeout_s: f
     The first failure ends the wait. Raises DeadlineError naming who did not answer, the actor's own ToolRLError, or
     `error` naming the actor and its exception.
     """
-    tasks = {asyncio.ensure_future(_awaited(call)): name for name, call in calls.items()}
+    tasks = {asyncio.ensure_future(awaited(call)): name for name, call in calls.items()}
     try:
         done, pending = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
     finally:
@@ -62,5 +62,6 @@ def translate(what: str, failure: BaseException, error: type[RunError]) -> BaseE
     return error(f"{what}: {type(cause).__name__}: {cause}")
 
 
-async def _awaited(call: Awaitable[Any]) -> Any:
+async def awaited(call: Awaitable[Any]) -> Any:
+    """Await `call`: asyncio wants a coroutine where Ray gives an object reference."""
     return await call

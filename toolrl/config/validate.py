@@ -103,6 +103,11 @@ def _rl(config: RlConfig) -> Iterator[str]:
         yield "weights.backend: nccl needs cluster.device=cuda; use gloo"
     if config.cluster.colocated and config.cluster.device == "cpu":
         yield "cluster.colocated: shares GPUs, got cluster.device=cpu; set it to false"
+    if config.cluster.colocated and config.learner.num_ranks != config.engine.num * config.engine.tensor_parallel:
+        yield (
+            f"cluster.colocated: each rank shares its GPU with an engine worker, got learner.num_ranks={config.learner.num_ranks} and "
+            f"{config.engine.num * config.engine.tensor_parallel} engine workers; make them equal"
+        )
     if config.algo.clip_low >= 1:
         yield f"algo.clip_low: got {config.algo.clip_low}; set it below 1"
 

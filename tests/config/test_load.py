@@ -1,0 +1,86 @@
+"""Settings are read from files and overrides, and every problem is reported at once."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from toolrl.config.load import load, settings, to_yaml
+from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
+from toolrl.errors import ConfigError
+
+CONF = Path(__file__).parents[2] / "conf"
+GOOD = ("model.path=m", "data.train=t.jsonl")
+
+
+def problems(*arguments):
+    with pytest.raises(ConfigError) as caught:
+        load(RlConfig, arguments)
+    return caught.value.problems
+
+
+def test_files_merge_left_to_right_and_overrides_win(tmp_path):
+    a, b = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    a.write_text("run: {steps: 1, seed: 5}\nmodel: {path: m}\ndata: {train: t}\n")
+    b.write_text("run: {steps: 2}\n")
+    config = load(RlConfig, [str(a), str(b), "loop.max_staleness=3"])
+    assert (config.run.steps, config.run.seed, config.loop.max_staleness) == (2, 5, 3)
+
+
+def test_an_unknown_key_is_answered_with_the_nearest_name():
+    assert problems(*GOOD, "loop.max_stalness=2") == (
+        "loop.max_stalness=2: unknown setting 'loop.max_stalness'; did you mean 'loop.max_staleness'?",
+    )
+
+
+def test_all_problems_come_at_once(tmp_path):
+    missing = tmp_path / "nowhere.yaml"
+    found = problems(str(missing), "run.steps=many", "sampling.n=1", "reward.mode=kind")
+    assert len(found) == 6
+    assert f"{missing}: no such file" in found[0]
+    assert "run.steps: got 'many'; expected int" in found[1]
+    assert {line.split(":")[0] for line in found[2:]} == {"reward.mode", "model.path", "data.train", "sampling.n"}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("run.steps=0", "run.steps: got 0; set it to 1 or more"),
+        ("learner.lr=0", "learner.lr: got 0.0; set it above 0"),
+        ("weights.backend=nccl", "weights.backend: nccl needs cluster.device=cuda; use gloo"),
+        ("engine.max_model_len=100", "engine.max_model_len: got 100, prompts and completions may have 5120 tokens; set it to 5120 or 0"),
+        ("learner.minibatches=64", "learner.minibatches: got 64 for 32 groups in a batch; lower it"),
+    ],
+)
+def test_a_contradiction_names_the_key_what_was_got_and_what_to_do(override, message):
+    assert problems(*GOOD, override) == (message,)
+
+
+@pytest.mark.parametrize(("content", "part"), [("a: [1", "not readable as YAML"), ("- 1\n- 2\n", "expected sections"), ("", "")])
+def test_a_file_that_is_no_configuration_is_named(tmp_path, content, part):
+    path = tmp_path / "x.yaml"
+    path.write_text(content)
+    if part:
+        assert any(part in line and str(path) in line for line in problems(str(path), *GOOD))
+    else:
+        assert load(RlConfig, [str(path), *GOOD]).model.path == "m"
+
+
+def test_a_resolved_configuration_reads_back_as_itself(tmp_path):
+    config = load(RlConfig, [*GOOD, "algo.kl_coef=1e-3", "sampling.n=5"])
+    path = tmp_path / "resolved.yaml"
+    path.write_text(to_yaml(config))
+    assert load(RlConfig, [str(path)]) == config
+
+
+def test_there_are_at_most_200_settings():
+    assert len(settings(RlConfig) | settings(SftConfig)) <= 200
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda p: p.name)
+def test_every_shipped_file_loads_and_stays_small(path):
+    values = yaml.safe_load(path.read_text())
+    assert sum(len(section) for section in values.values()) <= 40
+    kind = SftConfig if "sft" in path.name else RlConfig
+    load(kind, [str(path)])

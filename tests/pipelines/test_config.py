@@ -1,0 +1,24 @@
+"""The generated reference pages say what the code says."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
+from toolrl.pipelines.config import field_docs, metrics_page, settings_page
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("kind", [RlConfig, SftConfig])
+def test_every_setting_has_its_documentation(kind):
+    for section in fields(kind):
+        part = type(getattr(kind(), section.name))
+        assert set(field_docs(part)) == {f.name for f in fields(part)}
+
+
+@pytest.mark.parametrize(("name", "page"), [("settings.md", settings_page), ("metrics.md", metrics_page)])
+def test_the_generated_pages_are_up_to_date(name, page):
+    assert (DOCS / name).read_text() == page() + "\n", "run `make docs`"
