@@ -1,0 +1,152 @@
+"""The demo's tokenizer and model, and smaller random models for tests: all made from nothing, none downloaded.
+
+A tokenizer is made of generated text and is the same wherever it is made. A model is a Hugging Face folder with its tokenizer in it,
+which `AutoModelForCausalLM` and vLLM load.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from toolrl.data.demo.generate import demo_prompts
+
+Model = TypeVar("Model", Qwen2ForCausalLM, LlamaForCausalLM)
+
+VOCAB_SIZE = 1280
+MAX_POSITIONS = 8192
+PAD, START_OF_TURN, END_OF_TURN = SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
+"""Ordinary text to the decoder: special tokens would vanish from a completion's text, and with them every reward."""
+
+PIECES = r"[A-Za-z_]+|[0-9]{1,2}|\n|[^\sA-Za-z0-9_]+(?: [^\sA-Za-z0-9_]+)* ?\n?|\s"
+"""Words and digits stand alone, without the space before them, so that a value has the same tokens in a request and in JSON; that is what
+makes copying easy to learn. Punctuation keeps its spaces, so that the frame of a call is few tokens."""
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+FRAME = (
+    "system\nuser\nassistant\nstring integer number boolean\nname(name:string, name:integer)\nname(name:string)\n"
+    '[{"name": "name", "arguments": {"name": "name", "name": 10, "name": true}}, {"name": "name", "parameters": {"name": false}}]\n'
+    '[{"name": "name", "arguments": {"name": "name"}}, {"name": "name", "arguments": {"name": "name"}}]\n'
+    '{"name": "name", "arguments": {"name": "name"}}\n{"name": "name", "arguments": {"name": 1.5}}\n'
+    '"name"}}]name}}]"name"}}name}}\n\n' + " ".join(str(number) for number in range(100))
+)
+"""What stands around the words: roles, types, numbers, and the punctuation of calls."""
+
+
+def make_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """Make the demo's tokenizer and save it in `folder`, where `transformers.AutoTokenizer` finds it.
+
+    Every piece of the demo's text is one token whatever the merges (`ignore_merges`), so that each word of a value, however rare, is
+    copied in one step; other text falls back on merges, and in the end on bytes.
+    """
+    split = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    pieces = sorted({piece for text in _texts() for piece, _ in split.pre_tokenize_str(text)})
+    names = [*SPECIALS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    names += [piece for piece in pieces if piece not in names]
+    merges = _merges(split, pieces, names)
+    tokenizer = Tokenizer(BPE(vocab={name: i for i, name in enumerate(names)}, merges=merges, ignore_merges=True))
+    tokenizer.pre_tokenizer = split
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIALS])
+    tokenizer.add_tokens([AddedToken(token, special=False) for token in TAGS])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END_OF_TURN, pad_token=PAD, model_max_length=MAX_POSITIONS)
+    fast.chat_template = CHAT_TEMPLATE
+    fast.save_pretrained(folder)
+    return fast
+
+
+def _merges(split: pre_tokenizers.PreTokenizer, pieces: Sequence[str], names: list[str]) -> list[tuple[str, str]]:
+    """Learn merges from the pieces, and append what they make to `names` until the vocabulary is full."""
+    learner = Tokenizer(BPE())
+    learner.pre_tokenizer = split
+    decoder = decoders.ByteLevel()
+    learner.train_from_iterator((decoder.decode([piece]) for piece in pieces), BpeTrainer(vocab_size=2 * VOCAB_SIZE, show_progress=False))
+    merges = []
+    for left, right in json.loads(learner.to_str())["model"]["merges"]:
+        if left + right not in names:
+            if len(names) == VOCAB_SIZE - len(TAGS):
+                break
+            names.append(left + right)
+        merges.append((left, right))
+    return merges
+
+
+def make_model(folder: Path, *, seed: int) -> None:
+    """Write the demo's model with random weights, and its tokenizer, as a Hugging Face folder."""
+    tokenizer = make_tokenizer(folder)
+    config = Qwen2Config(
+        **_ids(tokenizer),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=MAX_POSITIONS,
+        initializer_range=0.05,
+        tie_word_embeddings=False,
+    )
+    model = _random(Qwen2ForCausalLM, config, seed)
+    with torch.no_grad():  # a head that starts as the embedding finds the token it attends to: half of copying
+        model.lm_head.weight.copy_(model.model.embed_tokens.weight)
+    model.save_pretrained(folder)
+
+
+def tiny_model(folder: Path, *, tied: bool, architecture: str = "qwen2", seed: int = 0) -> None:
+    """Write a random model of 2 layers, width 64, with the demo's tokenizer: what tests of the stack load.
+
+    `architecture` is `qwen2` or `llama`; `tied` shares the head with the embedding.
+    """
+    kinds = {"qwen2": (Qwen2Config, Qwen2ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
+    make_config, make = kinds[architecture]
+    config = make_config(
+        **_ids(make_tokenizer(folder)),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=MAX_POSITIONS,
+        initializer_range=0.05,
+        tie_word_embeddings=tied,
+    )
+    _random(make, config, seed).save_pretrained(folder)
+
+
+def _ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int | None]:
+    ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
+    return {"vocab_size": len(tokenizer), **ids}
+
+
+def _random(make: type[Model], config: Qwen2Config | LlamaConfig, seed: int) -> Model:
+    """Initialise in float32 with `seed`, leaving the caller's random state alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make(config).float()
+
+
+def _texts() -> Iterator[str]:
+    """Text with every piece of the demo in it."""
+    yield FRAME
+    for prompt in demo_prompts("train", 4000):
+        yield prompt.messages[0].content
+        for tool in prompt.tools:
+            yield " ".join((tool.name, *tool.parameters["properties"]))
