@@ -1,0 +1,90 @@
+"""Everything a run needs that can be checked before anything starts: model folder, tokenizer, prompts, verifier.
+
+A wrong path, a malformed row, a held-out prompt among the training prompts or a verifier that fails its audit ends here,
+in seconds, with nothing started and nothing written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from toolrl.config.schema import RlConfig
+from toolrl.data.draws import PromptStream
+from toolrl.data.source import load_prompts
+from toolrl.data.template import PromptTemplate
+from toolrl.data.tokenizer import ChatTokenizer
+from toolrl.errors import DataError
+from toolrl.protocols import Verifier
+from toolrl.reward.audit import AuditReport, audit
+from toolrl.reward.verifier import make_verifier
+from toolrl.types import Draw, Prompt
+
+_DEMO_MODEL = "demo://start"
+_HELDOUT_SALT = 0x5EED
+"""Keeps the seeds of evaluation apart from those of training draws of the same number."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run starts from, checked."""
+
+    model_path: str
+    tokenizer: ChatTokenizer
+    train: PromptStream
+    heldout: tuple[Draw, ...]
+    verifier: Verifier
+    audit: AuditReport | None
+
+
+def resolve_model(path: str) -> str:
+    """Return the folder of `demo://start`, or `path` as it is."""
+    if path == _DEMO_MODEL:
+        return str(importlib.resources.files("toolrl") / "testing" / "start")
+    return path
+
+
+def load_inputs(config: RlConfig) -> Inputs:
+    """Read and check what `config` names. Raises UserError kin, or ScoringError where the audit fails."""
+    model_path = resolve_model(config.model.path)
+    tokenizer = ChatTokenizer(model_path)
+    template = PromptTemplate.load(config.data.template)
+
+    def stream(prompts: Sequence[Prompt], seed: int) -> PromptStream:
+        return PromptStream(
+            prompts,
+            encode=lambda prompt: tokenizer.encode_prompt(prompt, template),
+            max_prompt_tokens=config.data.max_prompt_tokens,
+            seed=seed,
+        )
+
+    train = load_prompts(config.data.train, part="train")
+    heldout = load_prompts(config.data.heldout, part="heldout") if config.data.heldout else ()
+    _require_disjoint(train, heldout)
+    verifier = make_verifier(config.reward.mode, config.reward.no_call)
+    report = audit(verifier, train[: config.reward.audit_rows]) if config.reward.audit_rows else None
+    if report is not None:
+        report.require_sound()
+    held = stream(heldout, config.run.seed ^ _HELDOUT_SALT) if heldout else None
+    draws = tuple(held.draw(i) for i in range(min(config.eval.prompts, len(held)))) if held else ()
+    return Inputs(model_path, tokenizer, stream(train, config.run.seed), draws, verifier, report)
+
+
+def _require_disjoint(train: Sequence[Prompt], heldout: Sequence[Prompt]) -> None:
+    """Raise DataError where a held-out conversation is trained on: its reward would measure memory."""
+    seen = {_digest(prompt) for prompt in train}
+    shared = [prompt.id for prompt in heldout if _digest(prompt) in seen]
+    if shared:
+        raise DataError(
+            f"data.heldout: {len(shared)} of {len(heldout)} prompts are in data.train too (first: {shared[0]!r}); "
+            "split the rows with `toolrl prepare`, or name other held-out rows"
+        )
+
+
+def _digest(prompt: Prompt) -> bytes:
+    text = "\x1f".join(f"{m.role}\x1e{m.content}" for m in prompt.messages) + "\x1d" + "\x1f".join(t.name for t in prompt.tools)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
