@@ -169,9 +169,11 @@ class Reason(StrEnum):
     # Form: the text does not have the shape that was asked for.
     NO_THINK = "no_think"
     EMPTY_THINK = "empty_think"
+    UNCLOSED_THINK = "unclosed_think"
     REVERSED_TAGS = "reversed_tags"
     MULTIPLE_THINK = "multiple_think"
     NO_TOOL_CALL = "no_tool_call"
+    NO_ANSWER = "no_answer"
     MULTIPLE_TOOL_CALL = "multiple_tool_call"
     UNCLOSED_TOOL_CALL = "unclosed_tool_call"
     CALL_INSIDE_THINK = "call_inside_think"

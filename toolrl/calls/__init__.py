@@ -1,1 +1,1 @@
-"""Text to tool calls, and calls compared with a reference: parse, match, schema."""
+"""Text to tool calls, and calls compared with a reference: parse, match, schema, render."""

@@ -1,0 +1,111 @@
+"""What a tool's JSON schema says of one value: its types, its members, its defaults.
+
+Read lazily, at the places a comparison comes to. `anyOf`, `oneOf`, `allOf` and local `$ref` are followed, and what any
+branch says counts. The type words of other origins (int, float, dict, …) are understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from toolrl.types import Json, Tool
+
+TYPE_WORDS: Final[Mapping[str, str]] = {
+    "int": "integer", "long": "integer", "float": "number", "double": "number", "decimal": "number", "str": "string",
+    "bool": "boolean", "dict": "object", "map": "object", "list": "array", "tuple": "array",
+}  # fmt: skip
+"""Words of Python, Java and Gorilla schemas -> JSON schema's."""
+
+ABSENT: Final = object()
+"""No value at all, which null is not."""
+
+_COMBINED = ("anyOf", "oneOf", "allOf")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the arguments of a call, as the schema sees it."""
+
+    views: tuple[Mapping[str, Json], ...]
+    """Every schema object that speaks of this place; none where the schema is silent."""
+    root: Mapping[str, Json]
+    """The whole schema, which `$ref` points into."""
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types stated here, in JSON schema's words; empty where none is."""
+        words: list[Any] = []
+        for view in self.views:
+            stated = view.get("type")
+            words += stated if isinstance(stated, list) else [stated]
+        return frozenset(TYPE_WORDS.get(word.lower(), word.lower()) for word in words if isinstance(word, str))
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the schema says number or integer here, so that 1 and 1.0 are the same value."""
+        return not self.types.isdisjoint(("number", "integer"))
+
+    def member(self, key: str) -> Place:
+        """Return the place of `key` in the object here."""
+        found = []
+        for view in self.views:
+            members = view.get("properties")
+            if isinstance(members, Mapping) and key in members:
+                found.append(members[key])
+            else:
+                found.append(view.get("additionalProperties"))
+        return Place(_expand(found, self.root), self.root)
+
+    def item(self, index: int) -> Place:
+        """Return the place of item `index` in the list here."""
+        found: list[Any] = []
+        for view in self.views:
+            rest = view.get("items")
+            each = view.get("prefixItems", rest if isinstance(rest, list) else ())
+            found.append(each[index] if isinstance(each, list | tuple) and index < len(each) else rest)
+        return Place(_expand(found, self.root), self.root)
+
+    def default(self, key: str) -> Json:
+        """Return the default stated for the optional `key`, or ABSENT: none stated, or not optional."""
+        place = self.member(key)
+        if any(_requires(view, key) for view in self.views) or any(view.get("required") is True for view in place.views):
+            return ABSENT
+        return next((view["default"] for view in place.views if "default" in view), ABSENT)
+
+
+def arguments_of(tools: Iterable[Tool], name: str) -> Place:
+    """Return the place of the arguments of the tool called `name`; of one not on offer nothing is known."""
+    schema = next((tool.parameters for tool in tools if tool.name == name), {})
+    return Place(_expand([schema], schema), schema)
+
+
+def _requires(view: Mapping[str, Json], key: str) -> bool:
+    required = view.get("required")
+    return isinstance(required, list | tuple) and key in required
+
+
+def _expand(nodes: list[Any], root: Mapping[str, Json]) -> tuple[Mapping[str, Json], ...]:
+    """Return `nodes` and all that they combine or refer to, each once; what is no schema object is left out."""
+    found: dict[int, Mapping[str, Json]] = {}
+    waiting = list(reversed(nodes))
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, Mapping) or id(node) in found:
+            continue
+        found[id(node)] = node
+        for word in _COMBINED:
+            if isinstance(branches := node.get(word), list):
+                waiting += reversed(branches)
+        if isinstance(pointer := node.get("$ref"), str):
+            waiting.append(_resolve(pointer, root))
+    return tuple(found.values())
+
+
+def _resolve(pointer: str, root: Mapping[str, Json]) -> Any:
+    """Return what a local JSON pointer (`#/$defs/City`, RFC 6901) leads to, or None."""
+    node: Any = root if pointer.startswith("#") else None
+    for part in pointer[1:].split("/")[1:]:
+        node = node.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(node, Mapping) else None
+    return node
