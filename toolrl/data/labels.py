@@ -1,0 +1,130 @@
+"""Does a reference contradict the tools it calls? Answered call by call with the `jsonschema` library, never by raising.
+
+Schemas come from data, so what could hang or raise is left out: a remote `$ref` is not followed, a `pattern` (a foreign regex that may never
+end) and `multipleOf` (division of any two Decimals) are not checked, and what is no JSON schema is a fault of its own. Numbers may be int
+or Decimal; true and false are no integers; 1.0 is one. An argument that a schema does not name is unknown, unless the schema leaves it open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from jsonschema import Draft202012Validator, TypeChecker
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.validators import extend
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from toolrl.data.jsontext import dumps, loads
+from toolrl.types import Json, Tool, ToolCall
+
+
+class Fault(StrEnum):
+    """How a reference contradicts the tools on offer."""
+
+    NAME_NOT_OFFERED = "name_not_offered"
+    UNKNOWN_ARGUMENT = "unknown_argument"
+    MISSING_ARGUMENT = "missing_argument"
+    WRONG_TYPE = "wrong_type"
+    NOT_IN_ENUM = "not_in_enum"
+    OUTSIDE_SCHEMA = "outside_schema"
+    """Any other rule: a range, a length, a choice of alternatives."""
+    INVALID_SCHEMA = "invalid_schema"
+    """The called tool's parameters are no JSON schema, so nothing can be said of the call."""
+
+
+class Contradiction(NamedTuple):
+    """The first fault of a reference: which, where in the calls, and what was expected and got."""
+
+    fault: Fault
+    path: str
+    """As in `[0].arguments.city`."""
+    detail: str
+
+
+_RULES = {
+    "required": Fault.MISSING_ARGUMENT,
+    "additionalProperties": Fault.UNKNOWN_ARGUMENT,
+    "type": Fault.WRONG_TYPE,
+    "enum": Fault.NOT_IN_ENUM,
+    "const": Fault.NOT_IN_ENUM,
+}
+_CLOSED_UNLESS = frozenset({"additionalProperties", "unevaluatedProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf"})
+_SCHEMAS_KEPT = 8192
+
+
+def contradiction(reference: tuple[ToolCall, ...], tools: tuple[Tool, ...]) -> Contradiction | None:
+    """Return the first way the reference contradicts the tools, or None. Where two tools share a name, one must fit."""
+    for i, call in enumerate(reference):
+        offered = [tool for tool in tools if tool.name == call.name]
+        if not offered:
+            return Contradiction(Fault.NAME_NOT_OFFERED, f"[{i}].name", f"{call.name!r} is not among the row's tools")
+        found = [_call_fault(call, tool, f"[{i}].arguments") for tool in offered]
+        if all(found):
+            return found[0]
+    return None
+
+
+def _call_fault(call: ToolCall, tool: Tool, path: str) -> Contradiction | None:
+    validator, problem = _validator(dumps(tool.parameters))
+    if validator is None:
+        return Contradiction(Fault.INVALID_SCHEMA, path, problem)
+    try:
+        return next(_faults(call.arguments, validator, path), None)
+    except (Unresolvable, RecursionError) as error:
+        return Contradiction(Fault.INVALID_SCHEMA, path, f"its $ref leads nowhere: {error}")
+
+
+def _faults(arguments: Mapping[str, Json], validator: Any, path: str) -> Iterator[Contradiction]:
+    schema = validator.schema
+    if not _CLOSED_UNLESS & schema.keys():
+        for name in (name for name in arguments if name not in schema.get("properties", {})):
+            yield Contradiction(Fault.UNKNOWN_ARGUMENT, f"{path}.{name}", "the schema does not name it")
+    for error in validator.iter_errors(arguments):
+        yield _contradiction(error, path)
+
+
+def _contradiction(error: ValidationError, path: str) -> Contradiction:
+    where = path + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    rule = str(error.validator)
+    got = dumps(error.instance)[:80]
+    return Contradiction(_RULES.get(rule, Fault.OUTSIDE_SCHEMA), where, f"{rule} {dumps(error.validator_value)[:80]}, got {got}")
+
+
+@lru_cache(maxsize=_SCHEMAS_KEPT)
+def _validator(parameters: str) -> tuple[Any, str]:
+    """Return the validator of a schema's text, or None and what is wrong. Data sets repeat tools, so most are made once."""
+    schema = loads(parameters)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return None, f"parameters{''.join(f'.{p}' for p in error.absolute_path)}: {error.message[:160]}"
+    return _Validator(schema, registry=Registry()), ""
+
+
+def _is_integer(checker: TypeChecker, value: Json) -> bool:
+    if isinstance(value, Decimal):
+        return value == value.to_integral_value()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _unchecked(*_: Any) -> Iterator[ValidationError]:
+    return iter(())
+
+
+def _additional(validator: Any, value: Json, instance: Json, schema: Json) -> Iterator[ValidationError]:
+    """The library's rule, but where `patternProperties` decide what is additional."""
+    if "patternProperties" not in schema:
+        yield from Draft202012Validator.VALIDATORS["additionalProperties"](validator, value, instance, schema)
+
+
+_Validator = extend(
+    Draft202012Validator,
+    {"additionalProperties": _additional}
+    | dict.fromkeys(("pattern", "patternProperties", "unevaluatedProperties", "unevaluatedItems", "multipleOf"), _unchecked),
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)

@@ -1,0 +1,98 @@
+"""Prompts in a Parquet file: a row a prompt, nested parts as JSON text, so that int and Decimal come back digit by digit.
+
+Written in row groups as they come; the same prompts give the same bytes. The writer leaves a complete, flushed file or none that opens.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from toolrl.data.jsontext import dumps, loads
+from toolrl.errors import DataError
+from toolrl.types import Json, Message, Prompt, Tool, ToolCall
+
+ROWS_PER_GROUP = 2048
+_TEXTS = ("id", "source", "dialogue", "messages", "tools", "reference")
+_SCHEMA = pa.schema([(name, pa.string()) for name in _TEXTS])
+
+
+class PromptWriter:
+    """Writes prompts to one file; use it as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
+        self._rows: list[dict[str, str]] = []
+        self.written = 0
+
+    def write(self, prompt: Prompt) -> None:
+        """Add one prompt."""
+        self._rows.append(_row(prompt))
+        self.written += 1
+        if len(self._rows) == ROWS_PER_GROUP:
+            self._flush()
+
+    def __enter__(self) -> PromptWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._flush()
+        self._writer.close()
+        with self._path.open("rb") as file:
+            os.fsync(file.fileno())
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=_SCHEMA))
+            self._rows = []
+
+
+def read_prompts(path: Path) -> Iterator[Prompt]:
+    """Yield the prompts of a file made by PromptWriter. Raises DataError where it is none."""
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path}: not a Parquet file ({error}); make it with `toolrl prepare`") from error
+    with file:
+        if missing := set(_TEXTS) - set(file.schema_arrow.names):
+            raise DataError(f"{path}: expected the columns of a prepared file, missing {', '.join(sorted(missing))}; make it with `toolrl prepare`")
+        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=list(_TEXTS)):
+            yield from map(_prompt, batch.to_pylist())
+
+
+def _row(prompt: Prompt) -> dict[str, str]:
+    messages = [{"role": m.role, "content": m.content, "tool_calls": _calls(m.tool_calls)} for m in prompt.messages]
+    tools = [{"name": t.name, "description": t.description, "parameters": t.parameters} for t in prompt.tools]
+    return {
+        "id": prompt.id,
+        "source": prompt.source,
+        "dialogue": prompt.dialogue,
+        "messages": dumps(messages),
+        "tools": dumps(tools),
+        "reference": dumps(_calls(prompt.reference)),
+    }
+
+
+def _calls(calls: tuple[ToolCall, ...]) -> list[Json]:
+    return [{"name": call.name, "arguments": call.arguments} for call in calls]
+
+
+def _prompt(row: dict[str, str]) -> Prompt:
+    return Prompt(
+        id=row["id"],
+        source=row["source"],
+        messages=tuple(Message(m["role"], m["content"], _read_calls(m["tool_calls"])) for m in loads(row["messages"])),
+        tools=tuple(Tool(**tool) for tool in loads(row["tools"])),
+        reference=_read_calls(loads(row["reference"])),
+        dialogue=row["dialogue"],
+    )
+
+
+def _read_calls(calls: Json) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(call["name"], call["arguments"]) for call in calls)
