@@ -1,0 +1,52 @@
+"""ZeRO-3 shards -> a Hugging Face folder that Transformers and vLLM load."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import deepspeed
+import torch.distributed as dist
+from huggingface_hub import snapshot_download
+from torch import Tensor
+
+from toolrl.learner.model import is_local
+
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja", "chat_template.json",
+)  # fmt: skip
+
+
+def export_model(causal: Any, start: str, folder: Path) -> None:
+    """Write the present weights, in the dtype the engines compute in, beside the start checkpoint's tokenizer. Collective.
+
+    Args:
+        causal: The Hugging Face model with its sharded parameters.
+        start: Folder or hub name of the checkpoint it was loaded from.
+        folder: Where to; made if it is not there. Rank 0 writes.
+    """
+    weights = _gathered(causal)
+    if dist.get_rank() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        causal.save_pretrained(folder, state_dict=weights)
+        source = Path(start) if is_local(start) else Path(snapshot_download(start, allow_patterns=list(TOKENIZER_FILES)))
+        for name in TOKENIZER_FILES:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, folder / name)
+    dist.barrier()
+
+
+def _gathered(causal: Any) -> dict[str, Tensor]:
+    """Return every tensor of the state, whole and in host memory, on rank 0, and nothing elsewhere. One parameter at a time: a rank's
+    device need not hold the model. A tied weight has one name."""
+    kept = set(causal.state_dict(keep_vars=True))
+    weights: dict[str, Tensor] = {}
+    for name, parameter in causal.named_parameters():
+        with deepspeed.zero.GatheredParameters([parameter]):
+            if dist.get_rank() == 0:
+                weights[name] = parameter.detach().to("cpu", copy=True).contiguous()
+    if dist.get_rank() == 0:
+        weights |= {name: buffer.detach().cpu() for name, buffer in causal.named_buffers() if name in kept}
+    return weights

@@ -1,0 +1,93 @@
+"""A Hugging Face checkpoint -> a `Policy`: the model as the learner computes with it, sharded while it loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.integrations import HfDeepSpeedConfig
+
+from toolrl.config.schema import ModelConfig
+from toolrl.errors import UserError
+from toolrl.learner.collate import Tokens
+from toolrl.learner.logprobs import TokenLogprobs
+
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+UNSUPPORTED_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+"""Configuration fields of heads that do more than multiply: their log-probabilities would be silently wrong."""
+
+
+class Policy(nn.Module):
+    """A causal language model whose forward pass ends in log-probabilities, never in logits.
+
+    Args:
+        causal: The Hugging Face model. Its own head module is not called; its weight is shared.
+    """
+
+    def __init__(self, causal: Any) -> None:
+        super().__init__()
+        self.causal = causal
+        self.head = TokenLogprobs(causal.get_output_embeddings().weight)
+
+    def forward(self, tokens: Tokens, temperature: float) -> tuple[Tensor, Tensor]:
+        """Return log-probability and entropy of each trained token, float32 `[N]`."""
+        # A cache would make Transformers build masks, and rows are already causal without one.
+        hidden = self.causal.base_model(input_ids=tokens.input_ids, use_cache=False).last_hidden_state
+        trained = hidden.flatten(0, 1).index_select(0, tokens.positions)
+        logp, entropy = self.head(trained, tokens.labels, temperature)
+        return logp, entropy
+
+
+def read_config(path: str) -> Any:
+    """Return the Hugging Face configuration of a folder or hub name.
+
+    Raises:
+        UserError: There is none, it cannot be read, or its head is of a kind that is not supported.
+    """
+    try:
+        config = AutoConfig.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"model.path: cannot read a model from {path!r} ({error}); name a Hugging Face folder or hub model") from error
+    odd = [name for name in UNSUPPORTED_HEADS if getattr(config, name, None) not in (None, 1, 1.0)]
+    if odd:
+        raise UserError(f"model.path: {path!r} changes its logits by {', '.join(odd)}, which is not supported; choose another model")
+    for name in vars(config):
+        if name.endswith(("dropout", "_pdrop")):  # chance in the forward pass would make the ratio of equal weights differ from 1
+            setattr(config, name, 0.0)
+    return config
+
+
+def load_policy(settings: ModelConfig, config: Any, deepspeed: dict[str, Any]) -> Policy:
+    """Load the weights, each rank keeping its shard only.
+
+    Args:
+        settings: Where from, and how to compute.
+        config: From `read_config`.
+        deepspeed: The configuration of the engine that will hold it.
+
+    Raises:
+        UserError: The weights are missing, unreadable, or do not fit the configuration.
+    """
+    sharded_loading = HfDeepSpeedConfig(deepspeed)  # Transformers asks whether one is alive
+    try:
+        causal = AutoModelForCausalLM.from_pretrained(
+            settings.path, config=config, dtype=DTYPES[settings.dtype], attn_implementation=settings.attention
+        )
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        raise UserError(f"model.path: cannot load the weights of {settings.path!r}: {error}") from error
+    finally:
+        del sharded_loading
+    if causal.get_output_embeddings().bias is not None:
+        raise UserError(f"model.path: the head of {settings.path!r} has a bias, which is not supported; choose another model")
+    causal.config.use_cache = False
+    if settings.gradient_checkpointing:
+        causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return Policy(causal)
+
+
+def is_local(path: str) -> bool:
+    """Whether `path` is a folder on this machine rather than a hub name."""
+    return Path(path).is_dir()

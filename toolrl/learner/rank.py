@@ -1,0 +1,185 @@
+"""One rank of the learner group.
+
+    setup ─> step | sft_step | logprobs | save | load | export ─> close
+
+Every method after `setup` is collective: all ranks call it, in the same order, each with its own shard. One process holds one rank.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from toolrl.config.schema import AlgoConfig, LearnerConfig, ModelConfig
+from toolrl.errors import LearnerError
+from toolrl.learner import rendezvous
+from toolrl.learner.collate import demonstration_tokens, policy_tokens
+from toolrl.learner.deepspeed_config import PERSISTENCE_THRESHOLD, inference_config, training_config
+from toolrl.learner.model import load_policy, read_config
+from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, cut_by_length
+from toolrl.types import Group
+
+if TYPE_CHECKING:
+    from toolrl.learner.trainer import Trainer
+
+
+class LearnerRank:
+    """A rank of the ZeRO-3 group that owns the weights.
+
+    Args:
+        model: The model; `path` is a folder or hub name by now.
+        learner: Group, optimizer, packing.
+        algo: Losses; of no use to supervised training.
+        temperature: Of the sampling that will be trained on.
+        device: `cpu` or `cuda`.
+        seed: Of whatever is random here.
+        total_steps: Optimizer steps of the run, where the schedule ends.
+        persistence_threshold: Elements up to which a parameter stays gathered between passes.
+    """
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        learner: LearnerConfig,
+        *,
+        algo: AlgoConfig | None = None,
+        temperature: float = 1.0,
+        device: str = "cpu",
+        seed: int = 0,
+        total_steps: int = 1,
+        persistence_threshold: int = PERSISTENCE_THRESHOLD,
+    ) -> None:
+        self._model = model
+        self._learner = learner
+        self._algo = algo or AlgoConfig()
+        self._temperature = temperature
+        self._device = device
+        self._seed = seed
+        self._total_steps = total_steps
+        self._persistence = persistence_threshold
+        self._trainer: Trainer | None = None
+        self._policy_step: Any = None
+
+    def setup(self, rank: int, world_size: int, master_addr: str, master_port: int) -> None:
+        """Join the group and load the model.
+
+        Raises:
+            DeadlineError: A rank did not come within `learner.start_timeout_s`.
+            UserError: The model cannot be loaded.
+        """
+        if self._device == "cpu":
+            torch.set_num_threads(self._learner.threads)
+        torch.manual_seed(self._seed)
+        config = read_config(self._model.path)
+        timeouts = {"start_timeout_s": self._learner.start_timeout_s, "step_timeout_s": self._learner.step_timeout_s}
+        rendezvous.join(rank, world_size, master_addr, master_port, device=self._device, **timeouts)
+        # DeepSpeed picks its device and finds its group when it is imported.
+        from toolrl.learner.policy import PolicyStep
+        from toolrl.learner.trainer import Trainer
+
+        common = {
+            "dtype": self._model.dtype,
+            "device": self._device,
+            "hidden_size": config.hidden_size,
+            "persistence_threshold": self._persistence,
+        }
+        training = training_config(
+            **common, clip_grad_norm=self._learner.clip_grad_norm, offload_optimizer=self._learner.offload_optimizer
+        )
+        self._trainer = Trainer(load_policy(self._model, config, training), training, self._learner, self._total_steps)
+        reference = self._load_reference(config, common) if self._algo.kl_coef else None
+        self._policy_step = PolicyStep(self._trainer, reference, self._algo, self._temperature, self._device)
+
+    def step(self, shard: RankShard, groups: Mapping[int, Group]) -> dict[str, float]:
+        """Train this rank's share of a batch and return the metrics of the whole group.
+
+        Args:
+            shard: From `shard_batch`.
+            groups: Draw number -> group, for each of `shard.handles`.
+
+        Raises:
+            LearnerError: A gradient is not finite.
+        """
+        started = time.perf_counter()
+        steps = [[policy_tokens(micro, groups, self._device) for micro in step] for step in shard.optimizer_steps]
+        metrics = self._policy_step.run(steps)
+        return metrics | {"learner/step_s": time.perf_counter() - started}
+
+    def sft_step(self, shard: DemonstrationShard) -> dict[str, float]:
+        """Take one optimizer step of cross-entropy on this rank's demonstrations and return the metrics of the whole group.
+
+        Raises:
+            LearnerError: A gradient is not finite.
+        """
+        from toolrl.learner.supervised import supervised_step
+
+        started = time.perf_counter()
+        micro_batches = [demonstration_tokens(rows, self._device) for rows in shard.micro_batches]
+        metrics = supervised_step(self._ready, micro_batches, self._device)
+        return metrics | {"learner/step_s": time.perf_counter() - started}
+
+    def logprobs(self, sequences: Sequence[NDArray[np.int32]], temperature: float) -> list[NDArray[np.float32]]:
+        """Return the log-probabilities of tokens 1 to T - 1 of each sequence, given what precedes them; the same on every rank.
+
+        Args:
+            sequences: Token ids; the same on every rank.
+            temperature: Logits are divided by it.
+        """
+        found: dict[int, NDArray[np.float32]] = {}
+        for part in cut_by_length([len(ids) for ids in sequences], self._learner.max_tokens_per_microbatch):
+            tokens = demonstration_tokens([Demonstration(sequences[i], prompt_tokens=1) for i in part], self._device)
+            with torch.no_grad():
+                logp, _ = self._ready.forward(tokens, temperature)
+            pieces = torch.split(logp.cpu(), [len(sequences[i]) - 1 for i in part])
+            found |= {i: piece.numpy().copy() for i, piece in zip(part, pieces, strict=True)}
+        return [found[i] for i in range(len(sequences))]
+
+    @property
+    def model(self) -> Any:
+        """The Hugging Face model, its parameters sharded: what the weights are gathered from."""
+        return self._ready.causal
+
+    @property
+    def optimizer_steps(self) -> int:
+        """Optimizer steps taken since the start of the run, the skipped ones not counted."""
+        return self._ready.optimizer_steps
+
+    def save(self, folder: Path) -> None:
+        """Write this rank's weights, optimizer, schedule and random state into `folder`."""
+        self._ready.save(folder)
+
+    def load(self, folder: Path) -> None:
+        """Continue from what `save` wrote with as many ranks.
+
+        Raises:
+            CheckpointError: It is not there, or of another model or number of ranks.
+        """
+        self._ready.load(folder)
+
+    def export(self, folder: Path) -> None:
+        """Write the weights as a Hugging Face folder with the start checkpoint's tokenizer; rank 0 writes."""
+        from toolrl.learner.export import export_model
+
+        export_model(self.model, self._model.path, folder)
+
+    def close(self) -> None:
+        """Leave the group."""
+        rendezvous.leave()
+
+    @property
+    def _ready(self) -> Trainer:
+        if self._trainer is None:
+            raise LearnerError("the learner rank is used before setup")
+        return self._trainer
+
+    def _load_reference(self, config: Any, common: dict[str, Any]) -> Any:
+        from toolrl.learner.trainer import frozen
+
+        settings = inference_config(**common, offload_parameters=self._learner.offload_reference)
+        return frozen(load_policy(self._model, config, settings), settings)

@@ -1,0 +1,59 @@
+"""The ranks of a learner group find each other, or say by a deadline who is missing."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from toolrl.errors import DeadlineError
+
+BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
+
+
+def join(rank: int, world_size: int, master_addr: str, master_port: int, *, device: str, start_timeout_s: float, step_timeout_s: float) -> None:
+    """Make this process rank `rank` of the group; returns once all are there.
+
+    Args:
+        rank: 0 listens, the others call it.
+        world_size: Ranks of the group.
+        master_addr: Host of rank 0.
+        master_port: A free port there.
+        device: `cpu` (Gloo) or `cuda` (NCCL; this process must see its own GPU only).
+        start_timeout_s: Longest wait for the others.
+        step_timeout_s: Longest wait for the others in any collective afterwards.
+
+    Raises:
+        DeadlineError: Not everyone came; names who is missing.
+    """
+    os.environ.update(  # DeepSpeed and Transformers read these
+        RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE=str(world_size), MASTER_ADDR=master_addr, MASTER_PORT=str(master_port), DS_ACCELERATOR=device
+    )
+    if device == "cuda":
+        torch.cuda.set_device(0)
+    store = _meet(rank, world_size, master_addr, master_port, timedelta(seconds=start_timeout_s))
+    dist.init_process_group(BACKENDS[device], store=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=step_timeout_s))
+
+
+def leave() -> None:
+    """Take this process out of its group, if it is in one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _meet(rank: int, world_size: int, addr: str, port: int, timeout: timedelta) -> dist.TCPStore:
+    try:
+        store = dist.TCPStore(addr, port, world_size, is_master=rank == 0, timeout=timeout, wait_for_workers=False)
+    except (dist.DistError, RuntimeError) as error:
+        raise DeadlineError(f"learner rank {rank}: no rank 0 at {addr}:{port} within {timeout.total_seconds():.0f} s ({error})") from error
+    here = [f"toolrl/here/{other}" for other in range(world_size)]
+    store.set(here[rank], "1")
+    try:
+        store.wait(here, timeout)
+    except (dist.DistError, RuntimeError) as error:
+        missing = [str(other) for other, key in enumerate(here) if not store.check([key])]
+        who = f"{'rank' if len(missing) == 1 else 'ranks'} {', '.join(missing)} of {world_size} did not join"
+        raise DeadlineError(f"learner rank {rank}: {who} within {timeout.total_seconds():.0f} s") from error
+    return store

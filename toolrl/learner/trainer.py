@@ -1,0 +1,106 @@
+"""The DeepSpeed engine behind four verbs: forward, backward, update, checkpoint.
+
+Imported only once the process has joined its group: DeepSpeed chooses its device and backend while it is imported.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import deepspeed
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from toolrl.algo.loss import aggregate
+from toolrl.config.schema import LearnerConfig
+from toolrl.errors import CheckpointError, LearnerError
+from toolrl.learner.collate import Tokens
+from toolrl.learner.model import Policy
+from toolrl.learner.optimizer import build_optimizer, build_schedule
+
+TAG = "learner"
+"""Folder of DeepSpeed's files inside a checkpoint."""
+
+
+class Trainer:
+    """One rank of a model in training.
+
+    Args:
+        policy: The model, sharded.
+        config: DeepSpeed's configuration of it.
+        settings: Optimizer and schedule.
+        total_steps: Optimizer steps of the run, where the schedule ends.
+    """
+
+    def __init__(self, policy: Policy, config: dict[str, Any], settings: LearnerConfig, total_steps: int) -> None:
+        self.optimizer_steps = 0
+        self._engine, *_ = deepspeed.initialize(
+            model=policy,
+            optimizer=build_optimizer(policy.causal, settings),
+            lr_scheduler=build_schedule(settings, total_steps),
+            config=config,
+        )
+        self._engine.train()
+
+    @property
+    def causal(self) -> Any:
+        """The Hugging Face model with its sharded parameters."""
+        return self._engine.module.causal
+
+    def forward(self, tokens: Tokens, temperature: float) -> tuple[Tensor, Tensor]:
+        """Return log-probability and entropy of each trained token. Collective."""
+        logp, entropy = self._engine(tokens, temperature)
+        return logp, entropy
+
+    def backward(self, loss: Tensor, denominator: float) -> None:
+        """Accumulate the gradient of a micro-batch's token losses. Collective.
+
+        Args:
+            loss: `[N]`.
+            denominator: Trained tokens of the whole optimizer step, over all ranks.
+        """
+        # DeepSpeed averages over ranks, while the denominator is already that of all of them.
+        self._engine.backward(aggregate(loss, denominator) * dist.get_world_size())
+
+    def update(self) -> tuple[float, float]:
+        """Take an optimizer step; return the global gradient norm before clipping and the learning rate that was used. Collective.
+
+        Raises:
+            LearnerError: The gradient is not finite. DeepSpeed would skip the step without a word.
+        """
+        lr = float(self._engine.get_lr()[0])
+        self._engine.step()
+        if not self._engine.was_step_applied():
+            raise LearnerError(f"optimizer step {self.optimizer_steps + 1}: the gradient is not finite; lower learner.lr, or look at the data")
+        self.optimizer_steps += 1
+        return float(self._engine.get_global_grad_norm()), lr
+
+    def save(self, folder: Path) -> None:
+        """Write this rank's part of a checkpoint. Collective."""
+        state = {"optimizer_steps": self.optimizer_steps, "rng": torch.get_rng_state()}
+        self._engine.save_checkpoint(str(folder), tag=TAG, client_state={"toolrl": state}, save_latest=False)
+
+    def load(self, folder: Path) -> None:
+        """Continue from a checkpoint of as many ranks. Collective.
+
+        Raises:
+            CheckpointError: There is none, or it belongs to another model or number of ranks.
+        """
+        try:
+            found, client_state = self._engine.load_checkpoint(str(folder), tag=TAG)
+        except (OSError, KeyError, ValueError, RuntimeError, AssertionError, deepspeed.runtime.zero.utils.ZeRORuntimeException) as error:
+            raise CheckpointError(f"{folder}: does not fit this learner: {error}") from error
+        if found is None:
+            raise CheckpointError(f"{folder}: holds no checkpoint of a learner of {dist.get_world_size()} ranks")
+        self.optimizer_steps = client_state["toolrl"]["optimizer_steps"]
+        torch.set_rng_state(client_state["toolrl"]["rng"])
+
+
+def frozen(policy: Policy, config: dict[str, Any]) -> Any:
+    """Return an engine that only computes: the reference model, sharded over the same ranks."""
+    policy.requires_grad_(False)
+    engine, *_ = deepspeed.initialize(model=policy, config=config)
+    engine.eval()
+    return engine
