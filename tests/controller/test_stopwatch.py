@@ -1,0 +1,15 @@
+"""Seconds go to one stage each, and evaluation is not part of a step."""
+
+from toolrl.controller.stopwatch import Stopwatch
+
+
+def test_a_lap_adds_up_and_starts_anew():
+    now = [10.0]
+    watch = Stopwatch(lambda: now[0])
+    for stage, seconds in (("learner", 3.0), ("eval", 7.0), ("learner", 1.0)):
+        with watch.stage(stage):
+            now[0] += seconds
+    now[0] += 0.5
+    lap = watch.lap()
+    assert (lap["loop/learner_s"], lap["loop/eval_s"], lap["loop/push_s"], lap["loop/step_s"]) == (4, 7, 0, 4.5)
+    assert set(watch.lap().values()) == {0}

@@ -1,0 +1,255 @@
+"""The loop: prompts become weights. One for synchronous and bounded-staleness asynchronous training.
+
+                          one task for each draw, many at once
+    PromptSource ─> Draw ─> Engines.sample ─> GroupRef ─> Scorer.score ─> ScoredGroup
+          ^                                                                    │ oldest draw first
+          │ slots freed                                                        v
+    RunState <─ commit <─ Weights.publish <─ Learner.step <─ Batch <─ advantages, dull groups left in or replaced
+          │
+          ├─> RolloutLog.write     one task, off the loop, awaited before the next one and before a checkpoint
+          └─> Evaluator ─> Sink ─> Store     in line: evaluation holds the version, a checkpoint has everything before it on disk
+
+There are `(max_staleness + 1) × prompts_per_batch` slots. One is taken when a prompt is drawn and freed when the weights trained on it are
+live; groups train in the order they were drawn. So no group trains more than `max_staleness` versions after it was sampled, batches do
+not depend on timing, and a run resumes from two numbers: version and draws taken. 0 is the synchronous on-policy loop.
+A dull group that is replaced (`refill`) takes no slot; see `window` for what is drawn ahead in its place.
+
+The parts bound their own waits. Whatever one raises ends the run, by the part's name. The loop opens and closes none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from toolrl.algo.advantage import trajectory
+from toolrl.config.schema import CheckpointConfig, EvalConfig, LoopConfig
+from toolrl.controller.parts import first_failure, part
+from toolrl.controller.report import batch_metrics, rates
+from toolrl.controller.stopwatch import Stopwatch
+from toolrl.controller.window import Window
+from toolrl.errors import CheckpointError, LearnerError, NothingToLearnError, RolloutError, RunError, ScoringError, WeightSyncError
+from toolrl.protocols import Engines, Evaluator, Learner, PromptSource, RolloutLog, Scorer, Sink, Store, Weights
+from toolrl.types import Batch, RunState, Sampling, ScoredGroup, StepReport, WeightVersion
+
+
+class Controller:
+    """Keeps engines, scorer and learner fed, never trains stale data, and knows what is safe on disk.
+
+    Args:
+        loop: Pace.
+        evaluation: When to evaluate.
+        checkpoint: When to save.
+        sampling: How training completions are sampled.
+        advantage_eps: Added to a group's standard deviation.
+        prompts: Draws by number.
+        engines: Sample groups.
+        scorer: Verifies groups.
+        learner: Trains batches.
+        weights: Makes versions live.
+        evaluator: Measures versions; None: no evaluation.
+        store: Saves checkpoints.
+        rollout_log: Keeps trained and replaced groups.
+        sink: Receives metrics.
+        state: Where to go on from.
+        clock: Seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        *,
+        loop: LoopConfig,
+        evaluation: EvalConfig,
+        checkpoint: CheckpointConfig,
+        sampling: Sampling,
+        advantage_eps: float,
+        prompts: PromptSource,
+        engines: Engines,
+        scorer: Scorer,
+        learner: Learner,
+        weights: Weights,
+        evaluator: Evaluator | None,
+        store: Store,
+        rollout_log: RolloutLog,
+        sink: Sink,
+        state: RunState,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.state = state
+        self._loop, self._evaluation, self._checkpoint = loop, evaluation, checkpoint
+        self._sampling, self._advantage_eps = sampling, advantage_eps
+        self._prompts, self._engines, self._scorer = prompts, engines, scorer
+        self._learner, self._weights, self._evaluator = learner, weights, evaluator
+        self._store, self._rollout_log, self._sink = store, rollout_log, sink
+        self._watch = Stopwatch(clock)
+        self._saved_version = state.version
+        self._writing: asyncio.Task[None] | None = None
+
+    async def run(self, steps: int) -> RunState:
+        """Train until version `steps` is live, evaluated and saved.
+
+        Raises the first failure of a part, the others as its notes; NothingToLearnError; CancelledError once every task has ended.
+        """
+        if self.state.version >= steps:
+            return self.state
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._train(steps, tasks)
+        except BaseExceptionGroup as group:
+            failure = first_failure(group)
+            raise failure from failure.__cause__
+        return self.state
+
+    async def _train(self, steps: int, tasks: asyncio.TaskGroup) -> None:
+        """Consumes groups in draw order; waits for each part in turn; is unblocked by the draws' tasks; produces versions."""
+        window = Window(self._loop, self.state.draws_taken, lambda n: tasks.create_task(self._roll_out(n), name=f"draw {n}"))
+        await self._start()
+        while self.state.version < steps:
+            window.fill(self.state.version, self._loop.prompts_per_batch, self._slots(steps))
+            saved = await self._save() if self._checkpoint_due else {}
+            self._write(saved | await self._next_version(window, steps, tasks))
+        window.close()
+        await self._save()
+
+    async def _next_version(self, window: Window, steps: int, tasks: asyncio.TaskGroup) -> dict[str, float]:
+        """Take a batch, train it, make the weights live, and measure them if that is due. Returns the metrics of the new version."""
+        with self._watch.stage("wait_generation"):
+            batch = await self._next_batch(window)
+        metrics = batch_metrics(batch, self._loop.max_staleness) | {"loop/groups_in_flight": float(window.unfinished)}
+        metrics |= await self._learn_and_push(batch)
+        await self._keep_rollouts(batch, tasks)
+        return metrics | (await self._evaluate() if self._evaluation_due(steps) else {})
+
+    async def _start(self) -> None:
+        """Push before the first rollout: after a resume the engines hold other weights than the learner. Version 0 is also measured."""
+        metrics = await self._publish(self.state.version)
+        if self.state.version == 0:
+            self._write(metrics | await self._evaluate())
+        self._watch.lap()
+
+    async def _roll_out(self, number: int) -> ScoredGroup:
+        """Consumes one draw; waits for the engines, then for the scorer; is unblocked by them alone; produces a group for the window."""
+        with part(RunError, f"prompts, at draw {number}"):
+            draw = self._prompts.draw(number)
+        with part(RolloutError, f"engines, sampling draw {number}"):
+            group = await self._engines.sample(draw, self._sampling)
+        if group.draw != number or len(group.completion_tokens) != self._sampling.n:
+            raise RolloutError(
+                f"engine {group.engine} answered draw {number} with {len(group.completion_tokens)} completions of draw {group.draw}; "
+                f"expected {self._sampling.n}"
+            )
+        with part(ScoringError, f"scorer, verifying draw {number}"):
+            scored = await self._scorer.score(group)
+        if len(scored.verdicts) != self._sampling.n:
+            raise ScoringError(f"the scorer gave draw {number} {len(scored.verdicts)} verdicts; expected {self._sampling.n}")
+        return scored
+
+    def _slots(self, steps: int) -> int:
+        """Slots, but none for a batch after the last."""
+        return min(self._loop.max_staleness + 1, steps - self.state.version) * self._loop.prompts_per_batch
+
+    async def _next_batch(self, window: Window) -> Batch:
+        """Take groups in draw order until `prompts_per_batch` are there to train; what would be stale afterwards is cancelled at once."""
+        version, size = self.state.version, self._loop.prompts_per_batch
+        trained: list[ScoredGroup] = []
+        dropped: list[ScoredGroup] = []
+        in_row: list[ScoredGroup] = []
+        while len(trained) < size:
+            scored = await window.next()
+            if not (self._loop.refill and scored.dull):
+                trained.append(scored)
+                in_row.clear()
+                continue
+            dropped.append(scored)
+            in_row.append(scored)
+            if len(in_row) > self._loop.max_dull_in_row:
+                raise NothingToLearnError(_nothing_to_learn(in_row, self._loop.max_dull_in_row))
+            window.top_up(version, size - len(trained))
+        window.expire(WeightVersion(version + 1 - self._loop.max_staleness))
+        return Batch(version, tuple(trajectory(scored, self._advantage_eps) for scored in trained), tuple(dropped))
+
+    async def _learn_and_push(self, batch: Batch) -> dict[str, float]:
+        """Train `batch` and commit its version. A failed push commits nothing, so what was sampled under it is never trained."""
+        with self._watch.stage("learner"), part(LearnerError, f"learner, training version {batch.version}"):
+            report: StepReport = await self._learner.step(batch)
+        version = WeightVersion(batch.version + 1)
+        pushed = await self._publish(version)
+        self.state = replace(
+            self.state,
+            version=version,
+            draws_taken=self.state.draws_taken + batch.draws_taken,
+            optimizer_steps=report.optimizer_steps,
+        )
+        return {**report.metrics, **pushed}
+
+    async def _publish(self, version: WeightVersion) -> dict[str, float]:
+        with self._watch.stage("push"), part(WeightSyncError, f"weights, pushing version {version}"):
+            return dict((await self._weights.publish(version)).metrics)
+
+    async def _keep_rollouts(self, batch: Batch, tasks: asyncio.TaskGroup) -> None:
+        """Start writing `batch`, once the one before is written: a slow disk slows the run instead of filling memory."""
+        await self._rollouts_written()
+        self._writing = tasks.create_task(self._write_rollouts(batch), name=f"rollouts of version {self.state.version}")
+
+    async def _write_rollouts(self, batch: Batch) -> None:
+        """Consumes a committed batch; waits for the disk; is unblocked by it alone; produces the batch's file."""
+        with part(RunError, f"rollout log, writing version {batch.version + 1}"):
+            await self._rollout_log.write(batch)
+
+    async def _rollouts_written(self) -> None:
+        if self._writing is not None:
+            await self._writing
+            self._writing = None
+
+    def _evaluation_due(self, steps: int) -> bool:
+        every = self._evaluation.every
+        return self.state.version == steps or (every > 0 and self.state.version % every == 0)
+
+    async def _evaluate(self) -> dict[str, float]:
+        """Measure the live version. The loop waits here, so nothing is pushed meanwhile; new draws wait too, so its time is its own."""
+        if self._evaluator is None:
+            return {}
+        with self._watch.stage("eval"), part(RunError, f"evaluation of version {self.state.version}"):
+            metrics = dict(await self._evaluator.evaluate(self.state.version))
+        reward = metrics.get("heldout/reward")
+        if reward is not None and (self.state.best_heldout is None or reward > self.state.best_heldout):
+            self.state = replace(self.state, best_heldout=reward, best_version=self.state.version)
+        return metrics
+
+    @property
+    def _checkpoint_due(self) -> bool:
+        """Whether this version is to be saved and is not yet. The start needs none: it is a checkpoint already."""
+        if self.state.version == self._saved_version:
+            return False
+        new_best = self._checkpoint.best and self.state.best_version == self.state.version
+        return new_best or (self._checkpoint.every > 0 and self.state.version % self._checkpoint.every == 0)
+
+    async def _save(self) -> dict[str, float]:
+        """Save the state, after the rollouts and metrics of every version up to it are on disk."""
+        with self._watch.stage("checkpoint"):
+            await self._rollouts_written()
+            with part(CheckpointError, f"store, saving version {self.state.version}"):
+                metrics = await self._store.save(self.state)
+        self._saved_version = self.state.version
+        return dict(metrics)
+
+    def _write(self, metrics: dict[str, float]) -> None:
+        metrics = metrics | self._watch.lap()
+        if "loop/completions" in metrics:
+            metrics |= rates(metrics)
+        with part(RunError, f"metrics sink, writing version {self.state.version}"):
+            self._sink.write(self.state.version, metrics)
+
+
+def _nothing_to_learn(groups: list[ScoredGroup], bound: int) -> str:
+    rewards = [verdict.reward for scored in groups for verdict in scored.verdicts]
+    known = [reward for reward in rewards if reward is not None]
+    mean = f"mean reward {sum(known) / len(known):.3f}" if known else "none with a reward"
+    return (
+        f"{len(groups)} groups in a row (draws {groups[0].group.draw} to {groups[-1].group.draw}) taught nothing, "
+        f"more than loop.max_dull_in_row={bound}: within each, all rewards agree ({len(rewards)} completions, {mean}, "
+        f"{len(rewards) - len(known)} whose verifier failed). Near 0 the prompts are too hard or the form is unknown: start from "
+        "a supervised checkpoint. Near 1 they are too easy. loop.refill=false trains them with advantage 0 instead"
+    )
