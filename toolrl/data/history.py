@@ -7,16 +7,14 @@ the text of an assistant turn: several blocks, and in each an object, several ob
 from __future__ import annotations
 
 import re
-from json import JSONDecodeError
 
-from toolrl.data.jsontext import checked, decoder, dumps, loads
+from toolrl.data.jsontext import dumps, loads, loads_at
 from toolrl.errors import DataError
 from toolrl.types import Json, Message, ToolCall
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _THINK = re.compile(r"</?think>")
 _SPACE = re.compile(r"[\s,]*")
-_DECODER = decoder()
 
 
 def read_calls(value: Json, where: str) -> tuple[ToolCall, ...]:
@@ -47,13 +45,12 @@ def _block(text: str, position: int, where: str) -> tuple[list[Json], int]:
     values: list[Json] = []
     try:
         while not text.startswith(CLOSE, position := _SPACE.match(text, position).end()):  # type: ignore[union-attr]
-            value, end = _DECODER.raw_decode(text, position)
-            checked(value, text[position:end])
+            value, position = loads_at(text, position)
             values += value if isinstance(value, list) else [value]
-            position = end
-    except (ValueError, RecursionError) as error:
-        what = error.msg if isinstance(error, JSONDecodeError) else str(error)
-        raise DataError(f"{where}: a <tool_call> block is not JSON ({what}): {text[position : position + 60]!r}; mend or remove the row") from error
+    except ValueError as error:
+        raise DataError(
+            f"{where}: a <tool_call> block is not JSON ({error}): {text[position : position + 60]!r}; mend or remove the row"
+        ) from error
     return values, position + len(CLOSE)
 
 

@@ -1,8 +1,9 @@
 """Does a reference contradict the tools it calls? Answered call by call with the `jsonschema` library, never by raising.
 
-Schemas come from data, so what could hang or raise is left out: a remote `$ref` is not followed, a `pattern` (a foreign regex that may never
-end) and `multipleOf` (division of any two Decimals) are not checked, and what is no JSON schema is a fault of its own. Numbers may be int
-or Decimal; true and false are no integers; 1.0 is one. An argument that a schema does not name is unknown, unless the schema leaves it open.
+Schemas come from data, so what could hang or raise is left out: a remote `$ref` is not followed, a `pattern` (a foreign regex, which
+may never end) and `multipleOf` (division of any two Decimals) are not checked, and what is no JSON schema is a fault of its own. Numbers
+may be int or Decimal; true and false are no integers; 1.0 is one. An argument that a schema does not name is unknown, unless the schema
+leaves it open.
 """
 
 from __future__ import annotations

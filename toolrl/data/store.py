@@ -61,7 +61,9 @@ def read_prompts(path: Path) -> Iterator[Prompt]:
         raise DataError(f"{path}: not a Parquet file ({error}); make it with `toolrl prepare`") from error
     with file:
         if missing := set(_TEXTS) - set(file.schema_arrow.names):
-            raise DataError(f"{path}: expected the columns of a prepared file, missing {', '.join(sorted(missing))}; make it with `toolrl prepare`")
+            raise DataError(
+                f"{path}: expected the columns of a prepared file, missing {', '.join(sorted(missing))}; make it with `toolrl prepare`"
+            )
         for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=list(_TEXTS)):
             yield from map(_prompt, batch.to_pylist())
 

@@ -1,0 +1,114 @@
+"""Conversations and completions <-> token ids, through a model's own tokenizer and chat template.
+
+Prompts are encoded once, before they are sampled; from then on token ids travel, and text is only decoded for the verifier and for people.
+Loading proves what the reward depends on: the four tags of a completion come back from encode and decode as they were.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolrl.data.template import PromptTemplate
+from toolrl.errors import ConfigError, DataError, UserError
+from toolrl.types import Prompt
+
+TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
+HUB_TIMEOUT_S = 10.0
+"""Longest wait for the Hugging Face hub to say whether it has a model."""
+
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_MARK = "-end-of-turn-"
+
+
+class ChatTokenizer:
+    """A tokenizer with a chat template."""
+
+    def __init__(self, path: str) -> None:
+        """Load it from a folder, the local hub cache, or the hub.
+
+        Raises UserError where there is none, and ConfigError where it cannot serve: no chat template, or tags that vanish in decoding.
+        """
+        self._tokenizer = _load(path)
+        if not self._tokenizer.chat_template:
+            raise ConfigError(f"{path}: the tokenizer has no chat template; use an instruction-tuned model, or add chat_template.jinja")
+        self.stop_ids: tuple[int, ...] = self._find_stop_ids(path)
+        """Tokens that end a turn: the one the chat template writes first, then the tokenizer's own end if it is another."""
+        vanished = [tag for tag in TAGS if tag not in self.decode(self._encode(f"a {tag} b"))]
+        if vanished:
+            raise ConfigError(
+                f"{path}: the tokenizer does not give {', '.join(vanished)} back when it decodes, so every reward would be 0; "
+                'set "special": false for them in tokenizer.json and tokenizer_config.json'
+            )
+
+    def encode_prompt(self, prompt: Prompt, template: PromptTemplate) -> NDArray[np.int32]:
+        """Return the token ids [T] of a prompt, up to and including the header of the assistant's turn.
+
+        Raises DataError where the chat template refuses the conversation.
+        """
+        from jinja2 import TemplateError
+
+        try:
+            text = self._tokenizer.apply_chat_template(template.render(prompt), tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            raise DataError(f"prompt {prompt.id}: the model's chat template refuses the conversation ({error}); remove the row") from error
+        return np.array(self._encode(text), dtype=np.int32)
+
+    def encode_completion(self, text: str) -> NDArray[np.int32]:
+        """Return the token ids [T] of a completion, the token that ends the turn included."""
+        return np.array([*self._encode(text), self.stop_ids[0]], dtype=np.int32)
+
+    def decode(self, token_ids: NDArray[np.int32] | list[int]) -> str:
+        """Return the text of token ids, as the engine returns it: without special tokens, otherwise untouched."""
+        return str(self._tokenizer.decode([int(i) for i in token_ids], skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def _find_stop_ids(self, path: str) -> tuple[int, ...]:
+        """Read the end of a turn off the chat template: what it writes after an assistant's words, if that is a special token."""
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
+        closing = str(self._tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(_MARK)[2]
+        found = [i for i in self._encode(closing.lstrip())[:1] if i in self._tokenizer.all_special_ids]
+        end = self._tokenizer.eos_token_id
+        stops = dict.fromkeys([*found, *([] if end is None else [int(end)])])
+        if not stops:
+            raise ConfigError(f"{path}: the tokenizer has no end-of-turn token; set eos_token in tokenizer_config.json")
+        return tuple(stops)
+
+
+def _load(path: str) -> Any:
+    from transformers import AutoTokenizer  # takes seconds: not before a tokenizer is asked for
+
+    local = Path(path).is_dir()
+    try:
+        return AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError) as error:  # what transformers raises for whatever is not there or not readable
+        if local or not _HUB_NAME.fullmatch(path) or not _hub_has(path):
+            raise UserError(f"{path}: no tokenizer there; {_hint(path)}") from error
+    return AutoTokenizer.from_pretrained(path)
+
+
+def _hint(path: str) -> str:
+    if Path(path).is_dir():
+        return "the folder must hold tokenizer.json and tokenizer_config.json"
+    offline = " (HF_HUB_OFFLINE is set, so the hub was not asked)" if os.environ.get("HF_HUB_OFFLINE") else ""
+    return f"give a folder that exists, or a model that the Hugging Face hub has and can be reached for{offline}"
+
+
+def _hub_has(name: str) -> bool:
+    """Ask the hub once, with a deadline: transformers itself would try for minutes on a machine without a network."""
+    from httpx import HTTPError
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
+    except (HfHubHTTPError, OfflineModeIsEnabled, HTTPError, OSError):
+        return False
+    return True
