@@ -7,6 +7,7 @@ which `AutoModelForCausalLM` and vLLM load.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -17,16 +18,19 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from toolrl.data.demo.generate import demo_prompts
+from toolrl.data.demo.demonstrations import demo_demonstrations
+from toolrl.data.template import PromptTemplate
 
 Model = TypeVar("Model", Qwen2ForCausalLM, LlamaForCausalLM)
 
 VOCAB_SIZE = 1280
+NUM_TEXTS = 4000
 MAX_POSITIONS = 8192
 PAD, START_OF_TURN, END_OF_TURN = SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
 """Ordinary text to the decoder: special tokens would vanish from a completion's text, and with them every reward."""
 
+_TAG = re.compile("|".join(TAGS))
 PIECES = r"[A-Za-z_]+|[0-9]{1,2}|\n|[^\sA-Za-z0-9_]+(?: [^\sA-Za-z0-9_]+)* ?\n?|\s"
 """Words and digits stand alone, without the space before them, so that a value has the same tokens in a request and in JSON; that is what
 makes copying easy to learn. Punctuation keeps its spaces, so that the frame of a call is few tokens."""
@@ -35,16 +39,6 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-
-
-FRAME = (
-    "system\nuser\nassistant\nstring integer number boolean\nname(name:string, name:integer)\nname(name:string)\n"
-    '[{"name": "name", "arguments": {"name": "name", "name": 10, "name": true}}, {"name": "name", "parameters": {"name": false}}]\n'
-    '[{"name": "name", "arguments": {"name": "name"}}, {"name": "name", "arguments": {"name": "name"}}]\n'
-    '{"name": "name", "arguments": {"name": "name"}}\n{"name": "name", "arguments": {"name": 1.5}}\n'
-    '"name"}}]name}}]"name"}}name}}\n\n' + " ".join(str(number) for number in range(100))
-)
-"""What stands around the words: roles, types, numbers, and the punctuation of calls."""
 
 
 def make_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -59,7 +53,7 @@ def make_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    pieces = sorted({piece for text in _texts() for piece, _ in split.pre_tokenize_str(text)})
+    pieces = sorted({piece for text in _texts() for part in _TAG.split(text) for piece, _ in split.pre_tokenize_str(part)})
     names = [*SPECIALS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
     names += [piece for piece in pieces if piece not in names]
     merges = _merges(split, pieces, names)
@@ -144,9 +138,10 @@ def _random(make: type[Model], config: Qwen2Config | LlamaConfig, seed: int) -> 
 
 
 def _texts() -> Iterator[str]:
-    """Text with every piece of the demo in it."""
-    yield FRAME
-    for prompt in demo_prompts("train", 4000):
-        yield prompt.messages[0].content
-        for tool in prompt.tools:
-            yield " ".join((tool.name, *tool.parameters["properties"]))
+    """Text with every piece of the demo in it: numbers, what is shown and what is answered, in any form."""
+    yield " ".join(str(number) for number in range(100))
+    template = PromptTemplate.load("demo")
+    for prompt, completion in demo_demonstrations(NUM_TEXTS, seed=0):
+        for turn in template.render(prompt):
+            yield f"{turn['role']}\n{turn['content']}"
+        yield f"assistant\n{completion}"

@@ -131,7 +131,6 @@ KINDS: Mapping[str, Kind] = {
     "weight": Tenths(40, 99),
     "breakfast": Flag("with breakfast", "without breakfast"),
     "direct": Flag("flying direct", "with stops allowed"),
-    "alcohol": Flag("with wine", "without wine"),
     "vegan": Flag("vegan only", "meat allowed"),
     "shuffle": Flag("with shuffle on", "with shuffle off"),
     "gift": Flag("gift wrapped", "not gift wrapped"),
