@@ -6,38 +6,46 @@ calls it leaves over are paired by closeness, and the first such pair is explain
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TypeVar
 
-from toolrl.calls.fault import Fault
+from toolrl.calls.fault import Difference, Fault
 from toolrl.types import Reason
 
 P = TypeVar("P")
 R = TypeVar("R")
+Differ = Callable[[P, R], Iterable[Difference]]
+
+MAX_DIFFERENCES = 16
+"""Differences of two calls that are counted to tell which are the most alike; a model may invent any number."""
 
 
-def match_calls(predicted: Sequence[P], reference: Sequence[R], differ: Callable[[P, R], Sequence[Fault]]) -> Fault | None:
+def match_calls(predicted: Sequence[P], reference: Sequence[R], differ: Differ[P, R]) -> Fault | None:
     """Return None where each predicted call fits a reference call of its own and none is left over, else what is wrong.
 
-    `differ` returns the faults of a predicted call as an answer to a reference call, none where it fits; their paths
-    begin inside the call. The path of the result counts the predicted calls, or says `reference[j]`.
+    `differ` yields the differences of a predicted call from a reference call, none where it fits; their paths begin
+    inside the call. The path of the result counts the predicted calls, or says `reference[j]`.
     """
-    if len(predicted) == len(reference) and not any(differ(p, r) for p, r in zip(predicted, reference, strict=True)):
-        return None  # in the reference's order, as most right answers are: no need of all the pairs
-    faults = [[differ(p, r) for r in reference] for p in predicted]
-    partners = maximum_matching([[not f for f in row] for row in faults], len(reference))
+    if len(predicted) == len(reference):  # most answers keep the reference's order: no need of all the pairs
+        firsts = (next(iter(differ(p, r)), None) for p, r in zip(predicted, reference, strict=True))
+        first = next((found for found in firsts if found is not None), None)
+        if first is None or len(predicted) == 1:
+            return first and first.told("[0]")
+    partners = maximum_matching([[next(iter(differ(p, r)), None) is None for r in reference] for p in predicted], len(reference))
     taken = {j for j in partners if j is not None}
     left = [i for i, j in enumerate(partners) if j is None]
     missing = [j for j in range(len(reference)) if j not in taken]
     if not left and not missing:
         return None
-    pairs = _closest(faults, left, missing)
+    differences = {(i, j): list(islice(differ(predicted[i], reference[j]), MAX_DIFFERENCES)) for i in left for j in missing}
+    pairs = _closest(differences)
     if len(predicted) != len(reference):
         paired = set(pairs.values())
         surplus = [f"[{i}]" for i in left if i not in pairs] or [f"reference[{j}]" for j in missing if j not in paired]
         return Fault(Reason.WRONG_COUNT, surplus[0], _counted(len(reference)), _counted(len(predicted)))
-    first = min(pairs)
-    return faults[first][pairs[first]][0].under(f"[{first}]")
+    nearest = min(pairs.items())
+    return differences[nearest][0].told(f"[{nearest[0]}]")
 
 
 def maximum_matching(fits: Sequence[Sequence[bool]], num_right: int) -> list[int | None]:
@@ -63,17 +71,19 @@ def maximum_matching(fits: Sequence[Sequence[bool]], num_right: int) -> list[int
     return partners
 
 
-def _closest(faults: Sequence[Sequence[Sequence[Fault]]], left: Sequence[int], missing: Sequence[int]) -> dict[int, int]:
-    """Pair the calls left over, the most alike first: the same name before another, then by the number of faults."""
+def _closest(differences: Mapping[tuple[int, int], Sequence[Difference]]) -> dict[int, int]:
+    """Pair the calls left over, the most alike first: the same name before another, then by the number of differences."""
 
     def distance(pair: tuple[int, int]) -> tuple[bool, int]:
-        found = faults[pair[0]][pair[1]]
+        found = differences[pair]
         return found[0].reason is Reason.WRONG_NAME, len(found)
 
     pairs: dict[int, int] = {}
-    for i, j in sorted(((i, j) for i in left for j in missing), key=distance):
-        if i not in pairs and j not in pairs.values():
+    taken: set[int] = set()
+    for i, j in sorted(differences, key=distance):
+        if i not in pairs and j not in taken:
             pairs[i] = j
+            taken.add(j)
     return pairs
 
 

@@ -1,11 +1,16 @@
-"""What is wrong with a text or its calls, and where: the half of a verdict that explains."""
+"""What is wrong with a text or its calls, and where: the half of a verdict that explains.
+
+A `Difference` is found by comparing values, of which matching makes many; the one that is told becomes a `Fault`.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from toolrl.calls.render import to_json
+from toolrl.calls.schema import ABSENT
 from toolrl.types import Json, Reason
 
 MAX_SHOWN = 200
@@ -14,7 +19,7 @@ MAX_SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One broken rule.
+    """One broken rule, in words.
 
     `path` leads into the predicted calls (`[0].arguments.city`), or to a reference call that nothing answers
     (`reference[1]`); it is empty where the rule is about the whole text.
@@ -30,6 +35,24 @@ class Fault:
         return replace(self, path=prefix + self.path)
 
 
+class Difference(NamedTuple):
+    """Two values that are not equal, or of which one is ABSENT; `path` begins where the comparison did."""
+
+    reason: Reason
+    path: str
+    expected: Json
+    got: Json
+
+    def under(self, prefix: str) -> Difference:
+        """Return the same difference seen from one level further out."""
+        return Difference(self.reason, prefix + self.path, self.expected, self.got)
+
+    def told(self, prefix: str) -> Fault:
+        """Return the difference in words, `prefix` being the way to where the comparison began."""
+        expected, got = ("" if value is ABSENT else describe(value) for value in (self.expected, self.got))
+        return Fault(self.reason, prefix + self.path, expected, got)
+
+
 def step(key: str) -> str:
     """Return the part of a path that leads to `key` of an object: `.city`, or `["odd key"]`."""
     return f".{key}" if key.isidentifier() else f"[{json.dumps(key)}]"
@@ -42,5 +65,8 @@ def shown(text: str) -> str:
 
 
 def describe(value: Json) -> str:
-    """Return a JSON value as an explanation shows it."""
-    return shown(to_json(value))
+    """Return a value as an explanation shows it: as JSON, or where it is none (NaN) as Python writes it."""
+    try:
+        return shown(to_json(value))
+    except ValueError:
+        return shown(repr(value))

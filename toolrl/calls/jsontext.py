@@ -16,7 +16,7 @@ from toolrl.types import Json, Reason
 
 MAX_CHARS = 1 << 20
 """Longest text that is read, in characters: four times the longest completion of the paper (8,192 tokens)."""
-MAX_DEPTH = 64
+MAX_DEPTH = 128
 """Deepest nesting of lists and objects."""
 MAX_DIGITS = 640
 """Longest number, in characters: the least limit an interpreter can be set to (PYTHONINTMAXSTRDIGITS)."""
@@ -26,7 +26,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)  # a string, closed or not, or a bracket: linear on any text
 
 
-class JsonProblem(ValueError):
+class JsonError(ValueError):
     """Text that cannot be read as JSON within the caps."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -37,31 +37,31 @@ class JsonProblem(ValueError):
 
 def _integer(literal: str) -> int:
     if len(literal) > MAX_DIGITS:
-        raise JsonProblem(Reason.TOO_LARGE, f"a number of {len(literal)} digits")
+        raise JsonError(Reason.TOO_LARGE, f"a number of {len(literal)} digits")
     return int(literal)
 
 
 def _decimal(literal: str) -> Decimal:
     if len(literal) > MAX_DIGITS:
-        raise JsonProblem(Reason.TOO_LARGE, f"a number of {len(literal)} digits")
+        raise JsonError(Reason.TOO_LARGE, f"a number of {len(literal)} digits")
     try:
         value = Decimal(literal)
     except InvalidOperation:  # an exponent beyond what Decimal can hold
-        raise JsonProblem(Reason.INVALID_JSON, f"the number {literal} is out of range") from None
+        raise JsonError(Reason.INVALID_JSON, f"the number {literal} is out of range") from None
     if not -_OVERFLOW < value < _OVERFLOW:
-        raise JsonProblem(Reason.INVALID_JSON, f"the number {literal} is out of range")
+        raise JsonError(Reason.INVALID_JSON, f"the number {literal} is out of range")
     return value
 
 
 def _constant(literal: str) -> Json:
-    raise JsonProblem(Reason.INVALID_JSON, f"{literal} is not JSON")
+    raise JsonError(Reason.INVALID_JSON, f"{literal} is not JSON")
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     found = dict(pairs)
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
-        raise JsonProblem(Reason.DUPLICATE_KEY, f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice in one object")
+        raise JsonError(Reason.DUPLICATE_KEY, f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice in one object")
     return found
 
 
@@ -78,20 +78,20 @@ def skip_space(text: str, start: int) -> int:
 
 
 def scan(text: str, start: int, decoder: json.JSONDecoder = EXACT) -> tuple[Json, int]:
-    """Read the one value that begins at `start`; return it and where it ends. Raises JsonProblem."""
+    """Read the one value that begins at `start`; return it and where it ends. Raises JsonError."""
     if _too_deep(text, start):
-        raise JsonProblem(Reason.TOO_LARGE, f"nested deeper than {MAX_DEPTH}")
+        raise JsonError(Reason.TOO_LARGE, f"nested deeper than {MAX_DEPTH}")
     try:
         return decoder.raw_decode(text, start)
     except json.JSONDecodeError as error:
-        raise JsonProblem(Reason.INVALID_JSON, f"{error.msg} at character {error.pos - start}") from None
+        raise JsonError(Reason.INVALID_JSON, f"{error.msg} at character {error.pos - start}") from None
 
 
 def decode(text: str, decoder: json.JSONDecoder = EXACT) -> Json:
-    """Read a text that is one value and nothing else. Raises JsonProblem."""
+    """Read a text that is one value and nothing else. Raises JsonError."""
     value, end = scan(text, skip_space(text, 0), decoder)
     if skip_space(text, end) != len(text):
-        raise JsonProblem(Reason.INVALID_JSON, f"more text after the value, at character {end}")
+        raise JsonError(Reason.INVALID_JSON, f"more text after the value, at character {end}")
     return value
 
 

@@ -9,11 +9,11 @@ that the schema states, on either side.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from toolrl.calls.assign import match_calls
-from toolrl.calls.fault import Fault, describe, step
+from toolrl.calls.fault import Difference, Fault, describe, step
 from toolrl.calls.schema import ABSENT, Place, arguments_of
 from toolrl.types import Json, Reason, Tool, ToolCall
 
@@ -21,38 +21,38 @@ _KINDS: Mapping[type, str] = {
     str: "string", int: "number", Decimal: "number", float: "number", bool: "boolean", type(None): "null",
     dict: "object", list: "array", tuple: "array",
 }  # fmt: skip
+_NESTED = frozenset((dict, list, tuple))
 
 
 def explain(predicted: Sequence[ToolCall], reference: Sequence[ToolCall], tools: Sequence[Tool]) -> Fault | None:
     """Return None where `predicted` equals `reference`, else the first thing that is wrong with it."""
     if not reference and predicted:
         return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
-    return match_calls(predicted, reference, lambda p, r: call_faults(p, r, arguments_of(tools, r.name)))
+    targets = [(call, arguments_of(tools, call.name)) for call in reference]
+    return match_calls(predicted, targets, lambda call, target: call_differences(call, *target))
 
 
-def call_faults(predicted: ToolCall, reference: ToolCall, place: Place) -> list[Fault]:
-    """Return every way in which one call differs from a reference call; `place` is that of the reference's arguments."""
-    faults = []
+def call_differences(predicted: ToolCall, reference: ToolCall, place: Place) -> Iterator[Difference]:
+    """Yield the ways in which one call differs from a reference call; `place` is that of the reference's arguments."""
     if not same_text(predicted.name, reference.name):
-        faults.append(Fault(Reason.WRONG_NAME, ".name", describe(reference.name), describe(predicted.name)))
-    faults += [fault.under(".arguments") for fault in _object_faults(predicted.arguments, reference.arguments, place)]
-    return faults
+        yield Difference(Reason.WRONG_NAME, ".name", reference.name, predicted.name)
+    for inner in _in_objects(predicted.arguments, reference.arguments, place):
+        yield inner.under(".arguments")
 
 
-def value_faults(got: Json, expected: Json, place: Place) -> list[Fault]:
-    """Return every way in which the value `got` differs from `expected`, paths beginning at the value."""
+def differences(got: Json, expected: Json, place: Place) -> Iterator[Difference]:
+    """Yield the ways in which the value `got` differs from `expected`, paths beginning at the value."""
     kind = kind_of(expected)
     if kind_of(got) != kind:
-        return [Fault(Reason.WRONG_TYPE, "", describe(expected), describe(got))]
-    if kind == "object":
-        return _object_faults(got, expected, place)
-    if kind == "array":
-        return _list_faults(got, expected, place)
-    if kind == "number":
-        return _number_faults(got, expected, place)
-    if same_text(got, expected) if kind == "string" else got == expected:
-        return []
-    return [Fault(Reason.WRONG_VALUE, "", describe(expected), describe(got))]
+        yield Difference(Reason.WRONG_TYPE, "", expected, got)
+    elif kind == "object":
+        yield from _in_objects(got, expected, place)
+    elif kind == "array":
+        yield from _in_lists(got, expected, place)
+    elif kind == "number":
+        yield from _in_numbers(got, expected, place)
+    elif not (same_text(got, expected) if kind == "string" else got == expected):
+        yield Difference(Reason.WRONG_VALUE, "", expected, got)
 
 
 def kind_of(value: Json) -> str:
@@ -70,26 +70,25 @@ def same_text(a: str, b: str) -> bool:
     return a == b or (not (a.isascii() and b.isascii()) and unicodedata.normalize("NFC", a) == unicodedata.normalize("NFC", b))
 
 
-def _object_faults(got: Mapping[str, Json], expected: Mapping[str, Json], place: Place) -> list[Fault]:
-    faults: list[Fault] = []
+def _in_objects(got: Mapping[str, Json], expected: Mapping[str, Json], place: Place) -> Iterator[Difference]:
     if got.keys() != expected.keys():
         got, expected = _folded(got), _folded(expected)
     for key, want in expected.items():
         have = got.get(key, ABSENT)
         if have is ABSENT:
             if not _is_default(want, key, place):
-                faults.append(Fault(Reason.MISSING_ARGUMENT, step(key), expected=describe(want)))
-        elif type(have) is not type(want) or have != want or isinstance(want, dict | list):  # equal leaves need no schema
-            faults += [fault.under(step(key)) for fault in value_faults(have, want, place.member(key))]
+                yield Difference(Reason.MISSING_ARGUMENT, step(key), want, ABSENT)
+        elif type(have) is not type(want) or type(have) in _NESTED or have != want:  # equal leaves need no schema
+            for inner in differences(have, want, place.member(key)):
+                yield inner.under(step(key))
     for key, have in got.items():
         if key not in expected and not _is_default(have, key, place):
-            faults.append(Fault(Reason.UNEXPECTED_ARGUMENT, step(key), got=describe(have)))
-    return faults
+            yield Difference(Reason.UNEXPECTED_ARGUMENT, step(key), ABSENT, have)
 
 
 def _is_default(value: Json, key: str, place: Place) -> bool:
     default = place.default(key)
-    return default is not ABSENT and not value_faults(value, default, place.member(key))
+    return default is not ABSENT and next(differences(value, default, place.member(key)), None) is None
 
 
 def _folded(members: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -100,22 +99,20 @@ def _folded(members: Mapping[str, Json]) -> Mapping[str, Json]:
     return folded if len(folded) == len(members) else members
 
 
-def _list_faults(got: Sequence[Json], expected: Sequence[Json], place: Place) -> list[Fault]:
+def _in_lists(got: Sequence[Json], expected: Sequence[Json], place: Place) -> Iterator[Difference]:
     if len(got) != len(expected):
-        return [Fault(Reason.WRONG_VALUE, "", describe(expected), describe(got))]
-    return [
-        fault.under(f"[{index}]")
-        for index, (have, want) in enumerate(zip(got, expected, strict=True))
-        for fault in value_faults(have, want, place.item(index))
-    ]
+        yield Difference(Reason.WRONG_VALUE, "", expected, got)
+        return
+    for index, (have, want) in enumerate(zip(got, expected, strict=True)):
+        for inner in differences(have, want, place.item(index)):
+            yield inner.under(f"[{index}]")
 
 
-def _number_faults(got: int | Decimal | float, expected: int | Decimal | float, place: Place) -> list[Fault]:
+def _in_numbers(got: int | Decimal | float, expected: int | Decimal | float, place: Place) -> Iterator[Difference]:
     if _exact(got) != _exact(expected):
-        return [Fault(Reason.WRONG_VALUE, "", describe(expected), describe(got))]
-    if isinstance(got, int) != isinstance(expected, int) and not place.is_number:
-        return [Fault(Reason.WRONG_TYPE, "", describe(expected), describe(got))]
-    return []
+        yield Difference(Reason.WRONG_VALUE, "", expected, got)
+    elif isinstance(got, int) != isinstance(expected, int) and not place.is_number:
+        yield Difference(Reason.WRONG_TYPE, "", expected, got)
 
 
 def _exact(number: int | Decimal | float) -> int | Decimal:

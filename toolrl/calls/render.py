@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from toolrl.types import Json, ToolCall
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -37,7 +38,7 @@ def to_json(value: Json) -> str:
     if isinstance(value, str):
         return _text(value)
     if value is None or isinstance(value, bool | int):
-        return json.dumps(value)
+        return _ENCODER.encode(value)
     if isinstance(value, Decimal | float):
         return _fraction(value)
     if isinstance(value, Mapping):
@@ -50,7 +51,7 @@ def to_json(value: Json) -> str:
 def _text(value: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"a key must be text, got {value!r}")
-    quoted = json.dumps(value, ensure_ascii=False)
+    quoted = _ENCODER.encode(value)
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)  # a lone surrogate cannot be written as UTF-8
 
 

@@ -6,8 +6,10 @@ branch says counts. The type words of other origins (int, float, dict, …) are 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from toolrl.types import Json, Tool
@@ -22,16 +24,22 @@ ABSENT: Final = object()
 """No value at all, which null is not."""
 
 _COMBINED = ("anyOf", "oneOf", "allOf")
+_COMPOSED = frozenset((*_COMBINED, "$ref"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Place:
     """A place in the arguments of a call, as the schema sees it."""
 
-    views: tuple[Mapping[str, Json], ...]
-    """Every schema object that speaks of this place; none where the schema is silent."""
+    nodes: tuple[Any, ...]
+    """What the schema holds for this place: schema objects, or what is none and says nothing."""
     root: Mapping[str, Json]
     """The whole schema, which `$ref` points into."""
+
+    @cached_property
+    def views(self) -> tuple[Mapping[str, Json], ...]:
+        """Every schema object that speaks of this place; none where the schema is silent."""
+        return _expand(self.nodes, self.root)
 
     @property
     def types(self) -> frozenset[str]:
@@ -49,36 +57,35 @@ class Place:
 
     def member(self, key: str) -> Place:
         """Return the place of `key` in the object here."""
-        found = []
-        for view in self.views:
-            members = view.get("properties")
-            if isinstance(members, Mapping) and key in members:
-                found.append(members[key])
-            else:
-                found.append(view.get("additionalProperties"))
-        return Place(_expand(found, self.root), self.root)
+        return Place(tuple(_member(view, key) for view in self.views), self.root)
 
     def item(self, index: int) -> Place:
         """Return the place of item `index` in the list here."""
-        found: list[Any] = []
-        for view in self.views:
-            rest = view.get("items")
-            each = view.get("prefixItems", rest if isinstance(rest, list) else ())
-            found.append(each[index] if isinstance(each, list | tuple) and index < len(each) else rest)
-        return Place(_expand(found, self.root), self.root)
+        return Place(tuple(_item(view, index) for view in self.views), self.root)
 
     def default(self, key: str) -> Json:
         """Return the default stated for the optional `key`, or ABSENT: none stated, or not optional."""
-        place = self.member(key)
-        if any(_requires(view, key) for view in self.views) or any(view.get("required") is True for view in place.views):
+        views = self.member(key).views
+        if any(_requires(view, key) for view in self.views) or any(view.get("required") is True for view in views):
             return ABSENT
-        return next((view["default"] for view in place.views if "default" in view), ABSENT)
+        return next((view["default"] for view in views if "default" in view), ABSENT)
 
 
 def arguments_of(tools: Iterable[Tool], name: str) -> Place:
     """Return the place of the arguments of the tool called `name`; of one not on offer nothing is known."""
     schema = next((tool.parameters for tool in tools if tool.name == name), {})
-    return Place(_expand([schema], schema), schema)
+    return Place((schema,), schema)
+
+
+def _member(view: Mapping[str, Json], key: str) -> Any:
+    members = view.get("properties")
+    return members[key] if isinstance(members, Mapping) and key in members else view.get("additionalProperties")
+
+
+def _item(view: Mapping[str, Json], index: int) -> Any:
+    rest = view.get("items")
+    each = view.get("prefixItems", rest)
+    return each[index] if isinstance(each, list) and index < len(each) else rest
 
 
 def _requires(view: Mapping[str, Json], key: str) -> bool:
@@ -86,18 +93,20 @@ def _requires(view: Mapping[str, Json], key: str) -> bool:
     return isinstance(required, list | tuple) and key in required
 
 
-def _expand(nodes: list[Any], root: Mapping[str, Json]) -> tuple[Mapping[str, Json], ...]:
+def _expand(nodes: Iterable[Any], root: Mapping[str, Json]) -> tuple[Mapping[str, Json], ...]:
     """Return `nodes` and all that they combine or refer to, each once; what is no schema object is left out."""
     found: dict[int, Mapping[str, Json]] = {}
-    waiting = list(reversed(nodes))
+    waiting = deque(nodes)
     while waiting:
-        node = waiting.pop()
+        node = waiting.popleft()
         if not isinstance(node, Mapping) or id(node) in found:
             continue
         found[id(node)] = node
+        if node.keys().isdisjoint(_COMPOSED):
+            continue
         for word in _COMBINED:
-            if isinstance(branches := node.get(word), list):
-                waiting += reversed(branches)
+            branches = node.get(word)
+            waiting += branches if isinstance(branches, list) else ()
         if isinstance(pointer := node.get("$ref"), str):
             waiting.append(_resolve(pointer, root))
     return tuple(found.values())

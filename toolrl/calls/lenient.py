@@ -1,0 +1,112 @@
+"""The calls of a text whatever its form, so that form and content can be reported apart. Never used for the reward.
+
+Found are calls without reasoning or tags, in code fences or prose, in several blocks, as bare or repeated objects, in
+OpenAI's envelope, encoded twice, with `parameters` or `args` for `arguments`. Values in quotes count as what the schema
+asks for. Still total and within the caps.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from toolrl.calls.jsontext import LOOSE, MAX_CHARS, JsonError, decode, scan
+from toolrl.calls.match import explain, kind_of
+from toolrl.calls.parse import CALL, END_THINK
+from toolrl.calls.schema import Place, arguments_of
+from toolrl.types import Json, Tool, ToolCall
+
+MAX_VALUES = 256
+"""Places of one text at which a value is looked for: each look is linear, so this keeps hostile text linear."""
+
+_VALUE = re.compile(r'[\[{"]')
+_NAMES = ("name", "function", "tool", "tool_name")
+_ARGUMENTS = ("arguments", "parameters", "args")
+_KINDS_OF_TYPE = {"integer": "number", "number": "number", "boolean": "boolean", "array": "array", "object": "object", "null": "null"}
+
+_HOLDS_TEXT = (str, list, tuple, Mapping)
+
+
+def content_right(calls: Sequence[ToolCall] | None, reference: Sequence[ToolCall], tools: Sequence[Tool]) -> bool:
+    """Whether `calls` are the reference, values in quotes read as what the schema asks for; None never is."""
+    if calls is None or len(calls) != len(reference):
+        return False
+    return explain(_unquoted(calls, tools), _unquoted(reference, tools), tools) is None
+
+
+def find_calls(text: str) -> tuple[ToolCall, ...] | None:
+    """Return the calls found in `text`, none where it makes none, or None where it says nothing or cannot be understood."""
+    if len(text) > MAX_CHARS or not text.strip():
+        return None
+    answer = text.rpartition(END_THINK)[2]
+    for part in dict.fromkeys((answer, text)):  # a call inside the reasoning counts only where none follows it
+        calls, empty = _search(part)
+        if calls or empty:
+            return calls
+    return None if CALL in answer else ()
+
+
+def _search(text: str) -> tuple[tuple[ToolCall, ...], bool]:
+    """Return the calls of every readable value of `text`, and whether one of them was an empty list."""
+    calls: list[ToolCall] = []
+    empty, position = False, max(text.find(CALL), 0)
+    for _ in range(MAX_VALUES):
+        if (start := _VALUE.search(text, position)) is None:
+            break
+        try:
+            value, position = scan(text, start.start(), LOOSE)
+        except JsonError:
+            position = start.end()
+            continue
+        found = _calls_of(value, 2)
+        calls += found or ()
+        empty = empty or found == []
+    return tuple(calls), empty
+
+
+def _calls_of(value: Json, encodings: int) -> list[ToolCall] | None:
+    """Return the calls a value stands for, or None where it is no call; `encodings` layers of JSON text may be opened."""
+    if isinstance(value, str):
+        inner = _opened(value)
+        return None if inner is None or not encodings else _calls_of(inner, encodings - 1)
+    if isinstance(value, list):
+        parts = [_calls_of(item, encodings) for item in value]
+        return None if None in parts else [call for part in parts for call in part or ()]
+    if not isinstance(value, dict):
+        return None
+    if isinstance(inner := value.get("tool_calls", value.get("function")), list | dict):
+        return _calls_of(inner, encodings)
+    name = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
+    arguments: Json = next((value[key] for key in _ARGUMENTS if key in value), {} if len(value) == 1 else None)
+    arguments = _opened(arguments) if isinstance(arguments, str) else arguments
+    return [ToolCall(name, arguments)] if name is not None and isinstance(arguments, dict) else None
+
+
+def _opened(text: str) -> Json:
+    """Return the list or object that a text encodes, or None."""
+    if text.lstrip()[:1] not in ("[", "{", '"'):
+        return None
+    try:
+        return decode(text, LOOSE)
+    except JsonError:
+        return None
+
+
+def _unquoted(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> list[ToolCall]:
+    return [ToolCall(call.name, _as_asked(call.arguments, arguments_of(tools, call.name))) for call in calls]
+
+
+def _as_asked(value: Json, place: Place) -> Json:
+    """Return a value with its texts replaced by the numbers, truth values, lists and objects that the schema asks for."""
+    kind = kind_of(value)
+    if kind == "object":
+        return {key: _as_asked(item, place.member(key)) if isinstance(item, _HOLDS_TEXT) else item for key, item in value.items()}
+    if kind == "array":
+        return [_as_asked(item, place.item(index)) for index, item in enumerate(value)]
+    if kind != "string" or not place.types or not place.types <= _KINDS_OF_TYPE.keys():
+        return value
+    try:
+        inner = decode(value.lower() if value in ("True", "False") else value, LOOSE)
+    except JsonError:
+        return value
+    return inner if kind_of(inner) in {_KINDS_OF_TYPE[word] for word in place.types} else value

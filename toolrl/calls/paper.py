@@ -1,0 +1,133 @@
+"""The rules of Tool-N1, surprising verdicts included, without its crashes.
+
+Source: arXiv 2505.00024, section 3, and the reward published with it (binary variant).
+
+    text after the last assistant header ─> last <tool_call> block ─> JSON (a string is read once more, an object wrapped)
+    ─> both think tags somewhere ─> objects with name and arguments ─> equal as multisets of (name, canonical JSON)
+
+Values are read as Python's `json` reads them: numbers through float, NaN allowed, the last of repeated keys wins.
+Nothing is normalised: 1, 1.0, "1" and true all differ. What crashes there is a fault here, and the caps of `jsontext`
+hold: beyond them the paper's verdict is not reproduced.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from toolrl.calls.assign import match_calls
+from toolrl.calls.fault import Difference, Fault, describe, shown, step
+from toolrl.calls.jsontext import MAX_CHARS, PYTHON, JsonError, decode
+from toolrl.calls.parse import CALL, END_CALL, END_THINK, MAX_CALLS, THINK, too_long
+from toolrl.calls.schema import ABSENT
+from toolrl.types import Json, Reason, ToolCall
+
+HEADER = "<|im_start|>assistant"
+"""The assistant header of the chat template; what stands before its last occurrence is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class LooseCall:
+    """A call as the paper compares it: name and arguments may be any JSON value."""
+
+    name: Json
+    arguments: Json
+
+
+def parse_paper(text: str) -> tuple[LooseCall, ...] | Fault:
+    """Read a completion by the paper's rules."""
+    if len(text) > MAX_CHARS:
+        return too_long(text)
+    text = text[max(text.rfind(HEADER), 0) :]
+    block = _last_block(text)
+    if block is None:
+        return Fault(Reason.NO_TOOL_CALL, expected=f"{CALL} … {END_CALL}")
+    try:
+        value = decode(block.strip(), PYTHON)
+        if isinstance(value, str):
+            value = decode(value, PYTHON)
+    except JsonError as problem:
+        return Fault(problem.reason, expected="JSON", got=shown(problem.detail))
+    for tag, reason in ((THINK, Reason.NO_THINK), (END_THINK, Reason.UNCLOSED_THINK)):
+        if tag not in text:
+            return Fault(reason, expected=tag)
+    return _read(value)
+
+
+def explain_paper(predicted: Sequence[LooseCall], reference: Sequence[ToolCall]) -> Fault | None:
+    """Return None where the calls are equal as multisets of (name, canonical JSON), else what is wrong."""
+    wanted = [LooseCall(call.name, call.arguments) for call in reference]
+    if Counter(map(_key, predicted)) == Counter(map(_key, wanted)):
+        return None
+    if not wanted:
+        return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
+    return match_calls(predicted, wanted, _differences)
+
+
+def canonical(value: Json) -> str:
+    """Return a value as the JSON text the paper compares: keys sorted, fractions through float."""
+    return _CANONICAL.encode(value)
+
+
+def _plain(value: object) -> Json:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, default=_plain)
+
+
+def _last_block(text: str) -> str | None:
+    """Return the last non-overlapping `<tool_call>(.*?)</tool_call>`, in linear time whatever the tags."""
+    block, position = None, 0
+    while (start := text.find(CALL, position)) >= 0 and (end := text.find(END_CALL, start)) >= 0:
+        block, position = text[start + len(CALL) : end], end + len(END_CALL)
+    return block
+
+
+def _read(value: Json) -> tuple[LooseCall, ...] | Fault:
+    items: Any = [value] if isinstance(value, dict) else value
+    if not isinstance(items, list | str):  # of a string the paper takes the characters: none is a call, and "" is no call
+        return Fault(Reason.NOT_A_LIST, expected="a list of calls", got=describe(value))
+    if len(items) > MAX_CALLS:
+        return Fault(Reason.TOO_LARGE, expected=f"at most {MAX_CALLS} calls", got=f"{len(items)} calls")
+    for index, item in enumerate(items):
+        if not isinstance(item, dict) or "name" not in item or "arguments" not in item:
+            return Fault(Reason.MALFORMED_CALL, f"[{index}]", "an object with name and arguments", describe(item))
+    return tuple(LooseCall(item["name"], item["arguments"]) for item in items)
+
+
+def _key(call: LooseCall) -> tuple[str, str]:
+    return canonical(call.name), canonical(call.arguments)
+
+
+def _differences(predicted: LooseCall, reference: LooseCall) -> Iterator[Difference]:
+    """Yield the differences of two calls, argument by argument."""
+    if predicted.name != reference.name:
+        yield Difference(Reason.WRONG_NAME, ".name", reference.name, predicted.name)
+    got, expected = predicted.arguments, reference.arguments
+    if not isinstance(got, dict):
+        yield Difference(Reason.WRONG_TYPE, ".arguments", expected, got)
+        return
+    for key, want in expected.items():
+        path = f".arguments{step(key)}"
+        if key not in got:
+            yield Difference(Reason.MISSING_ARGUMENT, path, want, ABSENT)
+        elif canonical(got[key]) != canonical(want):
+            reason = Reason.WRONG_VALUE if _json_type(got[key]) is _json_type(want) else Reason.WRONG_TYPE
+            yield Difference(reason, path, want, got[key])
+    for key in got:
+        if key not in expected:
+            yield Difference(Reason.UNEXPECTED_ARGUMENT, f".arguments{step(key)}", ABSENT, got[key])
+
+
+def _json_type(value: Json) -> type:
+    """Return the type Python's `json` would have given a value."""
+    return type(_plain(value) if isinstance(value, Decimal | Mapping) else value)

@@ -1,0 +1,20 @@
+"""The one place where a verifier's failure becomes a verdict: it has no reward, and leaves its group's statistics."""
+
+from __future__ import annotations
+
+from toolrl.calls.fault import shown
+from toolrl.protocols import Verifier
+from toolrl.types import Group, Prompt, Reason, Verdict
+
+
+def judge(verifier: Verifier, prompt: Prompt, text: str) -> Verdict:
+    """Return the verdict on one completion; an exception of the verifier is `verifier_error`, with its text in `got`."""
+    try:
+        return verifier(prompt, text)
+    except Exception as error:  # noqa: BLE001 a verifier may be a user's; whatever it raises is reported in the verdict
+        return Verdict(None, Reason.VERIFIER_ERROR, got=shown(f"{type(error).__name__}: {error}"))
+
+
+def judge_group(verifier: Verifier, group: Group) -> tuple[Verdict, ...]:
+    """Return one verdict for each completion of `group`, in order."""
+    return tuple(judge(verifier, group.draw.prompt, completion.text) for completion in group.completions)

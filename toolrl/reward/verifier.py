@@ -1,0 +1,96 @@
+"""The verifiers: (Prompt, text) -> Verdict, pure, total and picklable.
+
+    text ─ parse ─> calls ─ compare with the prompt's reference ─> right, or the Fault that the verdict explains
+
+A mode is a way to parse and a way to compare. Beside the reward every verdict says whether the form was right and
+whether the content was, under a lenient reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from toolrl.calls.fault import Fault, shown
+from toolrl.calls.lenient import content_right, find_calls
+from toolrl.calls.match import explain
+from toolrl.calls.paper import explain_paper, parse_paper
+from toolrl.calls.parse import FENCE, Answer, Calls, parse
+from toolrl.errors import ConfigError
+from toolrl.protocols import Verifier
+from toolrl.types import Prompt, Reason, ToolCall, Verdict
+
+MODES = ("strict", "paper")
+NO_CALL = ("list", "text", "either")
+CALL_INSIDE_THINK = "reference inside think"
+"""The probe of the audit that the paper's rules accept."""
+
+_RIGHT = Verdict(1.0, Reason.CORRECT, format_right=True, content_right=True)
+
+
+def make_verifier(mode: str, no_call: str = "either") -> Verifier:
+    """Return the verifier of a mode: strict or paper.
+
+    `no_call` says what answers an empty reference under strict: an empty `list`, a plain `text`, or `either`; the
+    paper's rules know only the list. Raises ConfigError.
+    """
+    problems = []
+    if mode not in MODES:
+        problems.append(f"reward.mode: got {mode!r}; choose one of {', '.join(MODES)}")
+    if no_call not in NO_CALL:
+        problems.append(f"reward.no_call: got {no_call!r}; choose one of {', '.join(NO_CALL)}")
+    if problems:
+        raise ConfigError(problems)
+    return StrictVerifier(no_call) if mode == "strict" else PaperVerifier()
+
+
+@dataclass(frozen=True, slots=True)
+class StrictVerifier:
+    """Reward 1 for the exact form and calls equal to the reference as data, else 0."""
+
+    no_call: str = "either"
+    accepts: ClassVar[frozenset[str]] = frozenset()
+    """Probes of the audit that score 1 by the mode's own rules."""
+
+    def __call__(self, prompt: Prompt, text: str) -> Verdict:
+        """Return the verdict on `text` as the answer to `prompt`."""
+        parsed = parse(text)
+        fault = parsed if isinstance(parsed, Fault) else self._misplaced(prompt, parsed)
+        if fault is not None:
+            return _wrong(prompt, fault, find_calls(text), format_right=False)
+        calls = parsed.calls if isinstance(parsed, Calls) else ()
+        fault = explain(calls, prompt.reference, prompt.tools)
+        return _RIGHT if fault is None else _wrong(prompt, fault, calls, format_right=True)
+
+    def _misplaced(self, prompt: Prompt, parsed: Calls | Answer) -> Fault | None:
+        """Return why a form that can be right is not the one this prompt asks for."""
+        if isinstance(parsed, Calls):
+            if parsed.calls or prompt.reference or self.no_call != "text":
+                return None
+            return Fault(Reason.NO_ANSWER, expected="a plain answer without a block", got="an empty list")
+        if prompt.reference or self.no_call == "list":
+            reason = Reason.CODE_FENCE if parsed.text.startswith(FENCE) else Reason.NO_TOOL_CALL
+            return Fault(reason, expected="<tool_call>", got=shown(parsed.text))
+        return None if parsed.text else Fault(Reason.NO_ANSWER, expected="an answer after the reasoning")
+
+
+@dataclass(frozen=True, slots=True)
+class PaperVerifier:
+    """Reward 1 by the rules of Tool-N1, surprising verdicts included, else 0."""
+
+    accepts: ClassVar[frozenset[str]] = frozenset({CALL_INSIDE_THINK})
+    """Probes of the audit that score 1 by the mode's own rules."""
+
+    def __call__(self, prompt: Prompt, text: str) -> Verdict:
+        """Return the verdict on `text` as the answer to `prompt`."""
+        parsed = parse_paper(text)
+        fault = parsed if isinstance(parsed, Fault) else explain_paper(parsed, prompt.reference)
+        if fault is None:
+            return _RIGHT
+        return _wrong(prompt, fault, find_calls(text), format_right=not isinstance(parsed, Fault))
+
+
+def _wrong(prompt: Prompt, fault: Fault, calls: Sequence[ToolCall] | None, *, format_right: bool) -> Verdict:
+    right = content_right(calls, prompt.reference, prompt.tools)
+    return Verdict(0.0, fault.reason, fault.path, fault.expected, fault.got, format_right, right)
