@@ -1,0 +1,90 @@
+import pytest
+
+from toolrl.data.chat import chat_prompt
+from toolrl.errors import DataError
+from toolrl.types import Message, Tool, ToolCall
+
+USER = {"role": "user", "content": "How warm is Oslo?"}
+TOOLS = [{"type": "function", "function": {"name": "warm", "description": None}}]
+CALL = {"id": "c1", "type": "function", "function": {"name": "warm", "arguments": '{"city": "Oslo"}'}}
+CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+RESULT = {"role": "tool", "tool_call_id": "c1", "content": "21"}
+SAYING = {"role": "assistant", "content": "21 degrees."}
+WARM = ToolCall("warm", {"city": "Oslo"})
+
+
+def prompt(*messages, **row):
+    return chat_prompt({"messages": list(messages), "tools": TOOLS} | row, default_id="i", default_source="s")
+
+
+def test_the_last_calling_turn_is_the_reference_and_what_follows_is_left_out():
+    got = prompt(USER, CALLING, RESULT, SAYING)
+    assert got.messages == (Message("user", "How warm is Oslo?"),)
+    assert got.reference == (WARM,)
+
+
+def test_earlier_calling_turns_are_history_with_their_calls():
+    got = prompt(USER, CALLING, RESULT, SAYING, USER, CALLING)
+    assert [m.role for m in got.messages] == ["user", "assistant", "tool", "assistant", "user"]
+    assert got.messages[1].tool_calls == (WARM,)
+    assert got.messages[2] == Message("tool", "21")
+
+
+def test_a_plain_last_answer_means_that_no_tool_fits():
+    got = prompt(USER, SAYING)
+    assert got.reference == ()
+    assert got.messages == (Message("user", "How warm is Oslo?"),)
+
+
+@pytest.mark.parametrize("key", ["reference", "answer"])
+def test_a_spelled_out_reference_is_taken_and_the_turn_that_gives_it_away_is_not_shown(key):
+    got = prompt(USER, CALLING, **{key: [{"name": "warm", "arguments": {"city": "Bergen"}}]})
+    assert got.reference == (ToolCall("warm", {"city": "Bergen"}),)
+    assert got.messages == (Message("user", "How warm is Oslo?"),)
+
+
+def test_a_spelled_out_reference_after_a_plain_turn_keeps_the_turn():
+    assert len(prompt(USER, SAYING, reference=[]).messages) == 2
+
+
+def test_calls_written_in_the_text_of_the_last_turn_are_its_reference():
+    text = '<think>Need it.</think><tool_call>{"name": "warm", "arguments": {"city": "Oslo"}}</tool_call>'
+    assert prompt(USER, {"role": "assistant", "content": text}).reference == (WARM,)
+
+
+def test_a_conversation_that_ends_with_the_user_has_no_reference():
+    with pytest.raises(DataError, match=r"got none; add `answer`"):
+        prompt(USER)
+
+
+def test_text_parts_are_joined_and_pictures_refused():
+    parts = [{"type": "text", "text": "How warm"}, {"type": "text", "text": "is Oslo?"}]
+    assert prompt({"role": "user", "content": parts}, SAYING).messages[0].content == "How warm\nis Oslo?"
+    with pytest.raises(DataError, match=r"messages\[0\]\.content: expected text"):
+        prompt({"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, SAYING)
+
+
+def test_a_result_of_a_tool_may_be_any_json():
+    assert prompt(USER, CALLING, RESULT | {"content": {"c": 21}}, SAYING, CALLING).messages[2].content == '{"c": 21}'
+
+
+def test_tools_may_leave_out_description_and_parameters():
+    assert prompt(USER, SAYING).tools == (Tool("warm", "", {"type": "object", "properties": {}}),)
+
+
+@pytest.mark.parametrize("tool", ["warm", {"description": "x"}, {"function": {"name": 3}}, {"name": "f", "parameters": "none"}])
+def test_a_tool_that_is_none_is_named_by_its_place(tool):
+    with pytest.raises(DataError, match=r"tools\[0\]"):
+        prompt(USER, SAYING, tools=[tool])
+
+
+def test_words_for_roles_are_understood():
+    got = prompt({"role": "developer", "content": "Be brief."}, USER, {"role": "function", "content": "21"}, SAYING)
+    assert [m.role for m in got.messages] == ["system", "user", "tool"]
+
+
+def test_a_dialogue_is_named_by_the_row_or_by_how_it_begins():
+    step1, step2 = prompt(USER, CALLING), prompt(USER, CALLING, RESULT, SAYING, USER, CALLING)
+    assert step1.dialogue == step2.dialogue
+    assert prompt(USER, CALLING, dialogue="d7").dialogue == "d7"
+    assert prompt({"role": "user", "content": "Another."}, CALLING).dialogue != step1.dialogue
