@@ -79,6 +79,8 @@ def _zero(device: str, hidden_size: int, persistence_threshold: int) -> dict[str
         "stage": 3,
         "overlap_comm": device == "cuda",
         "contiguous_gradients": True,
+        # DeepSpeed's own linear does not keep gathered weights alive for the backward pass; it also costs time, and host memory is not short.
+        "memory_efficient_linear": device == "cuda",
         "reduce_bucket_size": bucket,
         "stage3_prefetch_bucket_size": bucket,
         "stage3_param_persistence_threshold": persistence_threshold,

@@ -50,10 +50,12 @@ class _ChunkedLogprobs(torch.autograd.Function):
         logp, log_norm, entropy = torch.empty(3, len(labels), dtype=torch.float32, device=hidden.device).unbind()
         for part in _chunks(len(labels), weight):
             logits = _logits(hidden[part], weight, temperature)
-            torch.logsumexp(logits, dim=1, out=log_norm[part])
-            torch.sub(logits.gather(1, labels[part, None])[:, 0], log_norm[part], out=logp[part])
-            probability = torch.exp(logits - log_norm[part, None])
-            torch.sub(log_norm[part], torch.linalg.vecdot(probability, logits), out=entropy[part])
+            highest = logits.amax(dim=1)
+            odds = torch.exp(logits - highest[:, None])
+            total = odds.sum(dim=1)
+            log_norm[part] = highest + total.log()
+            logp[part] = logits.gather(1, labels[part, None])[:, 0] - log_norm[part]
+            entropy[part] = log_norm[part] - torch.linalg.vecdot(odds, logits) / total
         ctx.save_for_backward(hidden, weight, labels, log_norm, entropy)
         ctx.temperature = temperature
         ctx.set_materialize_grads(False)
@@ -61,19 +63,20 @@ class _ChunkedLogprobs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Chain `d logp / d logits = onehot - p` and `d entropy / d logits = -p (log p + entropy)`."""
         hidden, weight, labels, log_norm, entropy = ctx.saved_tensors
-        logp_grad, entropy_grad = grads
+        logp_grad, entropy_grad = grads[0] if grads[0] is not None else torch.zeros_like(log_norm), grads[1]
         hidden_grad = torch.zeros_like(hidden)
         weight_grad = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device)
         for part in _chunks(len(labels), weight):
-            logits = _logits(hidden[part], weight, ctx.temperature)
-            log_all = logits.sub_(log_norm[part, None])
-            logits_grad = torch.zeros_like(log_all)
-            if logp_grad is not None:  # d logp / d logits = onehot(label) - p
-                logits_grad.addcmul_(log_all.exp(), -logp_grad[part, None])
-                logits_grad.scatter_add_(1, labels[part, None], logp_grad[part, None])
-            if entropy_grad is not None:  # d entropy / d logits = -p (log p + entropy)
-                logits_grad.addcmul_(log_all.exp() * (log_all + entropy[part, None]), -entropy_grad[part, None])
+            log_all = _logits(hidden[part], weight, ctx.temperature).sub_(log_norm[part, None])
+            logits_grad = torch.exp(log_all)
+            if entropy_grad is None:
+                logits_grad.mul_(-logp_grad[part, None])
+            else:
+                log_all.add_(entropy[part, None]).mul_(entropy_grad[part, None])
+                logits_grad.mul_(log_all.add_(logp_grad[part, None]).neg_())
+            logits_grad.scatter_add_(1, labels[part, None], logp_grad[part, None])
             logits_grad = logits_grad.div_(ctx.temperature).to(weight.dtype)
             torch.mm(logits_grad, weight, out=hidden_grad[part])
             weight_grad += logits_grad.T @ hidden[part]
