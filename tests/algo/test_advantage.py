@@ -1,5 +1,4 @@
 import math
-import pickle
 
 import pytest
 from hypothesis import given
@@ -46,4 +45,3 @@ def test_a_trajectory_carries_one_advantage_for_each_verdict():
     scored = ScoredGroup(ref, (Verdict(1.0, Reason.CORRECT), failed, Verdict(0.0, Reason.WRONG_NAME)))
     made = trajectory(scored, eps=0.0)
     assert made.advantages == pytest.approx((math.sqrt(0.5), 0.0, -math.sqrt(0.5)))
-    assert pickle.loads(pickle.dumps(made)) == made

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,5 +85,6 @@ def _float32(arrays: Sequence[NDArray[np.float32]], device: str) -> Tensor:
     return torch.from_numpy(_concatenate(arrays, np.float32)).to(device)
 
 
-def _concatenate(arrays: Sequence[NDArray[np.generic]], dtype: type[np.generic]) -> NDArray[np.generic]:
-    return np.concatenate([np.zeros(0, dtype), *arrays]).astype(dtype)
+def _concatenate(arrays: Sequence[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
+    joined: NDArray[Any] = np.concatenate([np.zeros(0, dtype), *arrays])
+    return joined.astype(dtype, copy=False)

@@ -49,10 +49,14 @@ def training_config(
 def inference_config(
     *, dtype: str, device: str, hidden_size: int, offload_parameters: bool, persistence_threshold: int = PERSISTENCE_THRESHOLD
 ) -> dict[str, Any]:
-    """Return the configuration of an engine without an optimizer: the reference model. Arguments as in `training_config`.
+    """Return the configuration of an engine without an optimizer: the reference model.
 
     Args:
+        dtype: `bfloat16` or `float32`.
+        device: `cpu` or `cuda`.
+        hidden_size: Width of the model, for the size of the buckets.
         offload_parameters: Keep the shards in host memory between uses.
+        persistence_threshold: Elements up to which a parameter stays gathered.
     """
     zero = _zero(device, hidden_size, persistence_threshold)
     if offload_parameters:
@@ -79,7 +83,7 @@ def _zero(device: str, hidden_size: int, persistence_threshold: int) -> dict[str
         "stage": 3,
         "overlap_comm": device == "cuda",
         "contiguous_gradients": True,
-        # DeepSpeed's own linear does not keep gathered weights alive for the backward pass; it also costs time, and host memory is not short.
+        # DeepSpeed's own linear does not keep gathered weights alive for the backward pass; on CPU that is not worth its time.
         "memory_efficient_linear": device == "cuda",
         "reduce_bucket_size": bucket,
         "stage3_prefetch_bucket_size": bucket,

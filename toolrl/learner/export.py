@@ -39,8 +39,10 @@ def export_model(causal: Any, start: str, folder: Path) -> None:
 
 
 def _gathered(causal: Any) -> dict[str, Tensor]:
-    """Return every tensor of the state, whole and in host memory, on rank 0, and nothing elsewhere. One parameter at a time: a rank's
-    device need not hold the model. A tied weight has one name."""
+    """Return every tensor of the state, whole and in host memory, on rank 0, and nothing elsewhere; a tied weight has one name.
+
+    One parameter at a time, so that no device need hold the model.
+    """
     kept = set(causal.state_dict(keep_vars=True))
     weights: dict[str, Tensor] = {}
     for name, parameter in causal.named_parameters():

@@ -38,7 +38,7 @@ class TokenLogprobs(nn.Module):
             labels: int64 `[N]`.
             temperature: Logits are divided by it, in float32, as the engine does when it samples.
         """
-        logp, entropy = _ChunkedLogprobs.apply(hidden, self.weight, labels, temperature)
+        logp, entropy = _ChunkedLogprobs.apply(hidden, self.weight, labels, temperature)  # type: ignore[no-untyped-call]
         return logp, entropy
 
 

@@ -63,17 +63,17 @@ class MuonAdamW(AdamW):
             if group["matrix"]:
                 for flat in group["params"]:
                     if flat.grad is not None:
-                        self._update_matrices(flat, group)
+                        self._update_matrices(flat, flat.grad, group)
                         flat.grad = None  # so that AdamW leaves it alone
         return super().step(closure)
 
-    def _update_matrices(self, flat: Tensor, group: dict[str, Any]) -> None:
+    def _update_matrices(self, flat: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         """Update same-shaped matrices that lie one behind the other in `flat`."""
         state = self.state[flat]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(flat)
-        momentum = state["momentum"].lerp_(flat.grad, 1 - self.momentum)
-        ahead = flat.grad.lerp(momentum, self.momentum)  # Nesterov
+        momentum = state["momentum"].lerp_(grad, 1 - self.momentum)
+        ahead = grad.lerp(momentum, self.momentum)  # Nesterov
         rows, columns = group["matrix"]
         update = _shard(orthogonalize(_gather(ahead, rows, columns)), flat)
         flat.mul_(1 - group["lr"] * group["weight_decay"])
@@ -83,12 +83,13 @@ class MuonAdamW(AdamW):
 def orthogonalize(matrices: Tensor) -> Tensor:
     """Return matrices `[K, R, C]` with their singular values brought near 1 (between about 0.7 and 1.2), by Newton-Schulz."""
     a, b, c = NEWTON_SCHULZ
-    wide = matrices.mT if matrices.shape[1] > matrices.shape[2] else matrices
-    x = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    tall = matrices.shape[1] > matrices.shape[2]
+    wide = matrices.mT if tall else matrices
+    x: Tensor = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if matrices.shape[1] > matrices.shape[2] else x
+    return x.mT if tall else x
 
 
 def _gather(flat: Tensor, rows: int, columns: int) -> Tensor:

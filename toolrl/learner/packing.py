@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ def _rows(trajectory: Trajectory) -> list[Row]:
 def _consecutive(trajectories: Sequence[Trajectory], parts: int) -> list[Sequence[Trajectory]]:
     """Cut into `parts` runs whose sizes differ by one at most."""
     bounds = [len(trajectories) * i // parts for i in range(parts + 1)]
-    return [trajectories[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [trajectories[a:b] for a, b in pairwise(bounds)]
 
 
 def _balance(loads: Sequence[int], bins: int) -> list[list[int]]:

@@ -9,7 +9,7 @@ Every rank takes the same path: what decides it (trained tokens, advantages) is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -71,7 +71,8 @@ class PolicyStep:
         if self._reference is None:
             return None
         with meter.seconds("reference_s"), torch.no_grad():
-            return self._reference(tokens, self._temperature)[0]
+            logp, _ = self._reference(tokens, self._temperature)
+        return cast(Tensor, logp)
 
     def _micro_batch(self, micro: PolicyTokens, old: Tensor | None, denominator: float, meter: Meter) -> None:
         reference = self._reference_logp(micro.tokens, meter)

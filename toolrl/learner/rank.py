@@ -89,9 +89,7 @@ class LearnerRank:
             "hidden_size": config.hidden_size,
             "persistence_threshold": self._persistence,
         }
-        training = training_config(
-            **common, clip_grad_norm=self._learner.clip_grad_norm, offload_optimizer=self._learner.offload_optimizer
-        )
+        training = training_config(**common, clip_grad_norm=self._learner.clip_grad_norm, offload_optimizer=self._learner.offload_optimizer)
         self._trainer = Trainer(load_policy(self._model, config, training), training, self._learner, self._total_steps)
         reference = self._load_reference(config, common) if self._algo.kl_coef else None
         self._policy_step = PolicyStep(self._trainer, reference, self._algo, self._temperature, self._device)
@@ -108,7 +106,7 @@ class LearnerRank:
         """
         started = time.perf_counter()
         steps = [[policy_tokens(micro, groups, self._device) for micro in step] for step in shard.optimizer_steps]
-        metrics = self._policy_step.run(steps)
+        metrics: dict[str, float] = self._policy_step.run(steps)
         return metrics | {"learner/step_s": time.perf_counter() - started}
 
     def sft_step(self, shard: DemonstrationShard) -> dict[str, float]:

@@ -7,13 +7,16 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import TCPStore
 
 from toolrl.errors import DeadlineError
 
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
 
-def join(rank: int, world_size: int, master_addr: str, master_port: int, *, device: str, start_timeout_s: float, step_timeout_s: float) -> None:
+def join(
+    rank: int, world_size: int, master_addr: str, master_port: int, *, device: str, start_timeout_s: float, step_timeout_s: float
+) -> None:
     """Make this process rank `rank` of the group; returns once all are there.
 
     Args:
@@ -29,7 +32,12 @@ def join(rank: int, world_size: int, master_addr: str, master_port: int, *, devi
         DeadlineError: Not everyone came; names who is missing.
     """
     os.environ.update(  # DeepSpeed and Transformers read these
-        RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE=str(world_size), MASTER_ADDR=master_addr, MASTER_PORT=str(master_port), DS_ACCELERATOR=device
+        RANK=str(rank),
+        LOCAL_RANK="0",
+        WORLD_SIZE=str(world_size),
+        MASTER_ADDR=master_addr,
+        MASTER_PORT=str(master_port),
+        DS_ACCELERATOR=device,
     )
     if device == "cuda":
         torch.cuda.set_device(0)
@@ -43,9 +51,9 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
-def _meet(rank: int, world_size: int, addr: str, port: int, timeout: timedelta) -> dist.TCPStore:
+def _meet(rank: int, world_size: int, addr: str, port: int, timeout: timedelta) -> TCPStore:
     try:
-        store = dist.TCPStore(addr, port, world_size, is_master=rank == 0, timeout=timeout, wait_for_workers=False)
+        store = TCPStore(addr, port, world_size, is_master=rank == 0, timeout=timeout, wait_for_workers=False)
     except (dist.DistError, RuntimeError) as error:
         raise DeadlineError(f"learner rank {rank}: no rank 0 at {addr}:{port} within {timeout.total_seconds():.0f} s ({error})") from error
     here = [f"toolrl/here/{other}" for other in range(world_size)]

@@ -73,7 +73,9 @@ class Trainer:
         lr = float(self._engine.get_lr()[0])
         self._engine.step()
         if not self._engine.was_step_applied():
-            raise LearnerError(f"optimizer step {self.optimizer_steps + 1}: the gradient is not finite; lower learner.lr, or look at the data")
+            raise LearnerError(
+                f"optimizer step {self.optimizer_steps + 1}: the gradient is not finite; lower learner.lr, or look at the data"
+            )
         self.optimizer_steps += 1
         return float(self._engine.get_global_grad_norm()), lr
 

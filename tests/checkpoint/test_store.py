@@ -1,0 +1,171 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from toolrl.checkpoint import store as module
+from toolrl.checkpoint.store import CheckpointStore
+from toolrl.errors import CheckpointError
+from toolrl.types import RunState, WeightVersion
+
+
+def state(version):
+    return RunState(WeightVersion(version), version * 4, version * 2, best_heldout=0.25, best_version=WeightVersion(1))
+
+
+def fill_with(text):
+    def fill(folder):
+        (folder / "learner").mkdir()
+        (folder / "learner" / "rank-0.pt").write_text(text)
+
+    return fill
+
+
+def content(path):
+    return (path / "learner" / "rank-0.pt").read_text()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(tmp_path / "checkpoints", keep=2)
+
+
+def names(store):
+    return sorted(path.name for path in store._folder.iterdir())
+
+
+def test_the_newest_is_returned_with_its_state(store):
+    assert store.newest() is None
+    for version in (9, 10, 11):
+        store.write(state(version), fill_with(f"weights {version}"))
+    found = store.newest()
+    assert (found.state, content(found.path), found.skipped) == (state(11), "weights 11", ())
+    assert names(store) == ["version-00000010", "version-00000011"]
+
+
+def test_several_parts_can_fill_a_checkpoint_between_begin_and_commit(store):
+    path = store.begin(WeightVersion(3))
+    (path / "a").write_text("1")
+    (path / "b").write_text("2")
+    assert store.newest() is None
+    store.commit(path, state(3))
+    assert store.newest().state == state(3)
+
+
+class CrashError(BaseException):
+    """A power cut: nothing recovers from it in process."""
+
+
+def crash_at(monkeypatch, number):
+    """Raise at the `number`-th call that touches the disk; return how many were made."""
+    calls = []
+
+    def counted(function):
+        def wrapper(*args, **kwargs):
+            calls.append(function)
+            if len(calls) == number:
+                raise CrashError
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    monkeypatch.setattr(os, "fsync", counted(os.fsync))
+    monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
+    for name in ("rename", "write_text", "mkdir", "unlink"):
+        monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
+    return calls
+
+
+@pytest.mark.parametrize("same_version", [False, True])
+def test_a_crash_at_any_point_leaves_a_whole_checkpoint_and_the_next_write_works(tmp_path, monkeypatch, same_version):
+    for number in range(1, 1000):
+        store = CheckpointStore(tmp_path / str(number), keep=1)
+        store.write(state(1), fill_with("old"))
+        after = state(1) if same_version else state(2)
+        with monkeypatch.context() as patch:
+            calls = crash_at(patch, number)
+            try:
+                store.write(after, fill_with("new"))
+            except CrashError:
+                pass
+            else:
+                assert len(calls) < number
+                break
+        found = CheckpointStore(tmp_path / str(number), keep=1).newest()
+        assert content(found.path) in ("old", "new")
+        assert found.state == (state(1) if content(found.path) == "old" else after)
+        CheckpointStore(tmp_path / str(number), keep=1).write(state(3), fill_with("later"))
+        assert content(store.newest().path) == "later"
+        assert names(store) == ["version-00000003"]
+    assert number > 15, "every step of a write was cut"
+
+
+def test_a_crash_while_the_best_is_replaced_leaves_one_of_the_two(tmp_path, monkeypatch):
+    for number in range(1, 1000):
+        store = CheckpointStore(tmp_path / str(number), keep=1)
+        store.write_best(state(1), fill_with("old"))
+        with monkeypatch.context() as patch:
+            crash_at(patch, number)
+            try:
+                store.write_best(state(2), fill_with("new"))
+            except CrashError:
+                assert content(CheckpointStore(tmp_path / str(number), keep=1).best().path) in ("old", "new")
+            else:
+                break
+    assert content(store.best().path) == "new"
+    assert names(store) == ["best"]
+
+
+def damage_cut(path):
+    os.truncate(path / "learner" / "rank-0.pt", 3)
+
+
+def damage_flip(path):
+    file = path / "learner" / "rank-0.pt"
+    file.write_text(file.read_text().replace("w", "v"))
+
+
+def damage_remove(path):
+    (path / "learner" / "rank-0.pt").unlink()
+
+
+def damage_mark(path):
+    (path / "COMPLETE").write_text('{"learner')
+
+
+def damage_add(path):
+    (path / "stray").write_text("")
+
+
+@pytest.mark.parametrize("damage", [damage_cut, damage_flip, damage_remove, damage_mark, damage_add])
+def test_a_damaged_newest_is_passed_over_and_named(store, damage):
+    store.write(state(1), fill_with("weights 1"))
+    damaged = store.write(state(2), fill_with("weights 2"))
+    damage(damaged)
+    found = store.newest()
+    assert found.state == state(1)
+    assert len(found.skipped) == 1
+    assert str(damaged) in found.skipped[0]
+    with pytest.raises(CheckpointError, match="version-00000002"):
+        store.verify(damaged)
+
+
+def test_after_a_rewind_the_checkpoints_of_the_left_lineage_are_pruned_not_kept_in_place_of_good_ones(store):
+    store.write(state(10), fill_with("weights 10"))
+    damage_cut(store.write(state(20), fill_with("weights 20")))
+    store.write(state(15), fill_with("weights 15"))
+    assert names(store) == ["version-00000010", "version-00000015"]
+
+
+def test_a_full_disk_is_an_error_that_says_what_to_do_and_touches_nothing(store, monkeypatch):
+    store.write(state(1), fill_with("weights 1"))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_sync", full)
+    with pytest.raises(CheckpointError, match=r"No space left.*resume"):
+        store.write(state(2), fill_with("weights 2"))
+    monkeypatch.undo()
+    assert store.newest().state == state(1)

@@ -1,0 +1,206 @@
+"""Checkpoints that exist only once they are complete.
+
+    begin ─> .tmp-NAME ─ anyone fills it ─> commit: fsync ─> rename to NAME ─> mark NAME/COMPLETE ─> prune
+
+Readers trust only the mark, which holds the size and digest of every file and is written and synced last. A crash at any point leaves
+the checkpoint before readable. One process at a time may write to a store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from toolrl.errors import CheckpointError
+from toolrl.types import RunState, WeightVersion
+
+MARK = "COMPLETE"
+STATE = "state.json"
+BEST = "best"
+PREFIX = "version-"
+TMP = ".tmp-"
+OLD = ".old-"
+DIGEST_THREADS = 8
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A complete checkpoint."""
+
+    path: Path
+    state: RunState
+    skipped: tuple[str, ...] = ()
+    """Newer ones that were passed over, each with what is wrong with it."""
+
+
+class CheckpointStore:
+    """The checkpoints of a run: the newest few whole, and the best as weights only.
+
+    Args:
+        folder: Where they are; made if it is not there.
+        keep: Newest whole checkpoints to keep.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self._folder = folder
+        self._keep = keep
+
+    def write(self, state: RunState, fill: Callable[[Path], None]) -> Path:
+        """Write a whole checkpoint of `state`, whose files `fill` puts into the folder it is given.
+
+        Raises:
+            CheckpointError: The files cannot be written.
+        """
+        path = self.begin(state.version)
+        fill(path)
+        return self.commit(path, state)
+
+    def write_best(self, state: RunState, fill: Callable[[Path], None]) -> Path:
+        """Replace the best checkpoint; the one before stays readable until the new one is complete. Raises as `write` does."""
+        path = self.begin_best()
+        fill(path)
+        return self.commit(path, state)
+
+    def begin(self, version: WeightVersion) -> Path:
+        """Return an empty folder to fill with the checkpoint of `version`. Leftovers of an earlier crash are cleared."""
+        return self._begin(f"{PREFIX}{version:08d}")
+
+    def begin_best(self) -> Path:
+        """Return an empty folder to fill with the best weights."""
+        return self._begin(BEST)
+
+    def commit(self, path: Path, state: RunState) -> Path:
+        """Make a folder from `begin` or `begin_best` a checkpoint of `state` and return where it is now.
+
+        Raises:
+            CheckpointError: The files cannot be written; the checkpoints before are untouched.
+        """
+        final = self._folder / path.name.removeprefix(TMP)
+        old = self._folder / (OLD + final.name)
+        try:
+            (path / STATE).write_text(json.dumps(asdict(state)))
+            mark = json.dumps(_manifest(path), indent=1)
+            _sync_tree(path)
+            if final.exists():
+                final.rename(old)
+            path.rename(final)
+            _sync(self._folder)
+            _write_synced(final / MARK, mark)
+            shutil.rmtree(old, ignore_errors=True)
+            if final.name != BEST:
+                self._prune(state.version)
+        except OSError as error:
+            raise CheckpointError(f"{final}: cannot be written: {error}; free space there, then run again to resume") from error
+        return final
+
+    def newest(self) -> Checkpoint | None:
+        """Return the newest whole checkpoint whose files are as they were written, or None. Says which it had to pass over."""
+        self._settle()
+        skipped: list[str] = []
+        for path in self._versions():
+            try:
+                return Checkpoint(path, self.verify(path), tuple(skipped))
+            except CheckpointError as error:
+                logger.warning("checkpoint passed over: %s", error)
+                skipped.append(str(error))
+        return None
+
+    def best(self) -> Checkpoint | None:
+        """Return the best weights, or None. Raises CheckpointError where they are damaged."""
+        self._settle()
+        path = self._folder / BEST
+        return Checkpoint(path, self.verify(path)) if path.exists() else None
+
+    def verify(self, path: Path) -> RunState:
+        """Return the state of the checkpoint at `path` after reading all of it.
+
+        Raises:
+            CheckpointError: It is incomplete, or a file is not as it was written.
+        """
+        try:
+            expected = json.loads((path / MARK).read_text())
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path}: incomplete, it has no readable {MARK} mark") from error
+        found = _manifest(path)
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                what = "is missing" if name not in found else "is not part of it" if name not in expected else "was changed or cut"
+                raise CheckpointError(f"{path}: {name} {what}")
+        return RunState(**json.loads((path / STATE).read_text()))
+
+    def _begin(self, name: str) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._settle()
+        for left in self._folder.glob(TMP + (BEST if name == BEST else f"{PREFIX}*")):
+            shutil.rmtree(left)
+        path = self._folder / (TMP + name)
+        path.mkdir()
+        return path
+
+    def _settle(self) -> None:
+        """Finish or undo a replacement that a crash cut short."""
+        for old in self._folder.glob(OLD + "*"):
+            final = self._folder / old.name.removeprefix(OLD)
+            if (final / MARK).exists():
+                shutil.rmtree(old)
+            else:
+                shutil.rmtree(final, ignore_errors=True)
+                old.rename(final)
+
+    def _versions(self) -> Iterator[Path]:
+        yield from sorted(self._folder.glob(f"{PREFIX}*"), reverse=True)
+
+    def _prune(self, newest: WeightVersion) -> None:
+        """Keep `keep` marked checkpoints up to `newest`; a later one belongs to a lineage that a resume has left."""
+        kept = 0
+        for path in self._versions():
+            lives = (path / MARK).exists() and int(path.name.removeprefix(PREFIX)) <= newest and kept < self._keep
+            if lives:
+                kept += 1
+            else:
+                (path / MARK).unlink(missing_ok=True)
+                shutil.rmtree(path)
+
+
+def _manifest(folder: Path) -> dict[str, list[int | str]]:
+    """Return size and digest of every file but the mark, by its path in the folder."""
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path != folder / MARK)
+    with ThreadPoolExecutor(DIGEST_THREADS) as pool:  # hashing releases the interpreter lock
+        return dict(zip(names, pool.map(lambda name: _fingerprint(folder / name), names), strict=True))
+
+
+def _fingerprint(path: Path) -> list[int | str]:
+    with path.open("rb") as file:
+        return [path.stat().st_size, hashlib.file_digest(file, "blake2b").hexdigest()[:32]]
+
+
+def _write_synced(path: Path, text: str) -> None:
+    """Write a file that is either not there or whole."""
+    aside = path.with_name(TMP + path.name)
+    aside.write_text(text)
+    _sync(aside)
+    aside.rename(path)
+    _sync(path.parent)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
