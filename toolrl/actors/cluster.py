@@ -6,7 +6,7 @@ A local cluster listens on loopback only and ends with the driver, however the d
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,8 +14,8 @@ import ray
 from ray.exceptions import GetTimeoutError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from toolrl.actors.placement import Node, Placement, bundles_of, fit
-from toolrl.config.schema import ClusterConfig, RlConfig
+from toolrl.actors.placement import Bundle, Node, Placement, fit
+from toolrl.config.schema import ClusterConfig
 from toolrl.errors import DeadlineError, PlacementError
 
 LOCAL = "local"
@@ -29,13 +29,11 @@ def local_nodes(cluster: ClusterConfig) -> tuple[Node, ...]:
 
 
 @contextmanager
-def connected(config: RlConfig) -> Iterator[Placement]:
-    """Start or join the cluster and yield where the run's bundles fit; disconnect at the end.
+def connected(cluster: ClusterConfig, bundles: Sequence[Bundle]) -> Iterator[Placement]:
+    """Start or join the cluster and yield where `bundles` fit; disconnect at the end.
 
     Raises PlacementError where the cluster cannot be reached, or is too small: a local one before it is started.
     """
-    cluster = config.cluster
-    bundles = bundles_of(config)
     if cluster.address == LOCAL and cluster.device == "cpu":
         fit(bundles, local_nodes(cluster)).require_fit()
     try:
@@ -92,7 +90,6 @@ def options_for(role: str, placement: Placement, group: PlacementGroup, *, cpus:
     """Return the Ray options of the actor `role`: its bundle, its share of it, its environment."""
     index = next(i for i, bundle in enumerate(placement.bundles) if role in bundle.roles)
     return {
-        "name": None,
         "num_cpus": cpus,
         "num_gpus": gpus,
         "max_restarts": 0,

@@ -18,12 +18,12 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
-from toolrl.actors.wait import one
-from toolrl.config.schema import EngineConfig
+from toolrl.actors.wait import gather, one
 from toolrl.errors import RolloutError, WeightSyncError
-from toolrl.rollout.engine import EngineSettings, VllmEngine
-from toolrl.types import Draw, Group, GroupRef, Sampling
-from toolrl.weights.push import Gate
+from toolrl.rollout.settings import EngineSettings
+from toolrl.types import Draw, Group, GroupRef, Sampling, WeightVersion
+from toolrl.weights.gate import Gate
+from toolrl.weights.manifest import LoadReport
 
 MAX_CALLS = 100_000
 """Calls an engine actor holds at once: every draw of a batch, and the control calls, which must never queue behind them."""
@@ -34,6 +34,8 @@ class EngineActor:
     """One vLLM engine in a process of its own."""
 
     def __init__(self, settings: EngineSettings) -> None:
+        from toolrl.rollout.engine import VllmEngine  # only this process needs vLLM
+
         self._engine = VllmEngine(settings)
         self._name = settings.name
 
@@ -47,20 +49,89 @@ class EngineActor:
         group = await self._engine.sample(draw, sampling)
         return group.ref(None, engine=self._name, sample_s=time.monotonic() - start), group
 
-    async def call(self, method: str, *arguments: Any) -> Any:
+    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a control method of the engine."""
-        return await getattr(self._engine, method)(*arguments)
+        return await getattr(self._engine, method)(*arguments, **options)
+
+    async def metrics(self) -> dict[str, float]:
+        """Return what the engine is doing."""
+        return self._engine.metrics()
 
 
 class EngineHandle:
-    """One engine as the controller sees it: every call has a deadline and the engine's name in its errors."""
+    """One engine as the controller sees it: every call has a deadline, and its errors name the engine."""
 
-    def __init__(self, name: str, actor: Any, *, timeout_s: float) -> None:
-        self.name = name
+    def __init__(self, settings: EngineSettings, actor: Any, *, timeout_s: float) -> None:
+        self.name = settings.name
+        self.num_workers = settings.tensor_parallel
         self.actor = actor
+        self.outstanding_tokens = 0
+        """Most tokens its present draws may still take: how busy it is."""
+        self._sample_timeout_s = settings.sample_timeout_s
         self._timeout_s = timeout_s
 
-    async def call(self, method: str, *arguments: Any, timeout_s: float | None = None) -> Any:
-        """Call `method` of the engine. Raises WeightSyncError or DeadlineError."""
-        reference = self.actor.call.remote(method, *arguments)
-        return await one(f"engine {method}", self.name, reference, timeout_s=timeout_s or self._timeout_s, error=WeightSyncError)
+    async def sample(self, draw: Draw, sampling: Sampling) -> GroupRef:
+        """Sample one draw; the group stays in the object store. Raises RolloutError or DeadlineError."""
+        cost = len(draw.token_ids) + sampling.n * sampling.max_tokens
+        self.outstanding_tokens += cost
+        try:
+            described, group = self.actor.sample.options(num_returns=2).remote(draw, sampling)
+            what = f"sampling draw {draw.number}"
+            ref: GroupRef = await one(what, self.name, described, timeout_s=self._sample_timeout_s, error=RolloutError)
+        finally:
+            self.outstanding_tokens -= cost
+        return dataclasses.replace(ref, handle=group)
+
+    async def pause(self, *, recompute: bool) -> None:
+        """Stop between two steps, keeping the requests."""
+        await self._call("pause", recompute=recompute)
+
+    async def resume(self) -> None:
+        """Go on where `pause` stopped."""
+        await self._call("resume")
+
+    async def manifest(self) -> list[LoadReport]:
+        """Return what each worker was given in the last push."""
+        reports: list[LoadReport] = await self._call("manifest")
+        return reports
+
+    async def reset_caches(self) -> None:
+        """Drop cached prefixes."""
+        await self._call("reset_caches")
+
+    async def commit(self, version: WeightVersion) -> None:
+        """Label every token sampled from now on with `version`."""
+        await self._call("commit", version)
+
+    async def probe(self, sequences: Sequence[NDArray[np.int32]]) -> list[NDArray[np.float32]]:
+        """Return the engine's log-probabilities (temperature 1) of tokens 1 to T - 1 of each sequence."""
+        found: list[NDArray[np.float32]] = await self._call("probe", sequences)
+        return found
+
+    async def metrics(self) -> dict[str, float]:
+        """Return what the engine is doing."""
+        reference = self.actor.metrics.remote()
+        found: dict[str, float] = await one("engine metrics", self.name, reference, timeout_s=self._timeout_s, error=RolloutError)
+        return found
+
+    async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        reference = self.actor.call.remote(method, *arguments, **options)
+        return await one(f"engine {method}", self.name, reference, timeout_s=self._timeout_s, error=WeightSyncError)
+
+
+class EnginePool:
+    """Implements `protocols.Engines` over one or more engines."""
+
+    def __init__(self, engines: Sequence[EngineHandle], gate: Gate) -> None:
+        self._engines = tuple(engines)
+        self._gate = gate
+
+    async def start(self, *, timeout_s: float) -> None:
+        """Load the model into every engine. Raises RolloutError or DeadlineError."""
+        calls = {engine.name: engine.actor.call.remote("start") for engine in self._engines}
+        await gather("starting the engines", calls, timeout_s=timeout_s, error=RolloutError)
+
+    async def sample(self, draw: Draw, sampling: Sampling) -> GroupRef:
+        """Sample one draw on the engine with the fewest outstanding tokens, once the gate is open."""
+        async with self._gate:
+            return await min(self._engines, key=lambda engine: engine.outstanding_tokens).sample(draw, sampling)

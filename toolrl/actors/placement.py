@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from toolrl.config.schema import RlConfig
+from toolrl.config.schema import LearnerConfig, RlConfig
 from toolrl.errors import PlacementError
 
 _ROUNDING = 1e-6
@@ -90,8 +90,12 @@ def bundles_of(config: RlConfig) -> tuple[Bundle, ...]:
         ]
         return (*shared, *rewards)
     engines = [Bundle(engine.cpus, engine.tensor_parallel if on_gpu else 0, (f"engine-{i}",)) for i in range(engine.num)]
-    learners = [Bundle(learner.cpus_per_rank, int(on_gpu), (f"learner-{i}",)) for i in range(learner.num_ranks)]
-    return (*engines, *learners, *rewards)
+    return (*engines, *learner_bundles(learner, on_gpu=on_gpu), *rewards)
+
+
+def learner_bundles(learner: LearnerConfig, *, on_gpu: bool) -> tuple[Bundle, ...]:
+    """Return what a learner group by itself asks for."""
+    return tuple(Bundle(learner.cpus_per_rank, int(on_gpu), (f"learner-{i}",)) for i in range(learner.num_ranks))
 
 
 def fit(bundles: Sequence[Bundle], nodes: Sequence[Node]) -> Placement:

@@ -26,12 +26,26 @@ def read_rows(path: str | Path) -> Iterator[Prompt]:
     A row without an `id` is called `file name:line`, one without a `source` the file's name. Raises DataError.
     """
     file = Path(path)
+    for place, row in read_json(file):
+        try:
+            yield to_prompt(row, default_id=place, default_source=file.name)
+        except DataError as error:
+            raise DataError(f"{file.parent / place}: {error}") from error
+
+
+def read_json(path: str | Path) -> Iterator[tuple[str, Json]]:
+    """Yield each row of a JSONL file as JSON, with its place `file name:line`. Raises DataError."""
+    file = Path(path)
     if not file.is_file():
         raise DataError(f"{path}: no such file; give a JSONL file with one row a line")
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _read(line, file, number)
+            if not line.strip():
+                continue
+            try:
+                yield f"{file.name}:{number}", loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except ValueError as error:  # UnicodeDecodeError is one
+                raise DataError(f"{file}:{number}: not one JSON value in UTF-8: {error}; mend or remove the line") from error
 
 
 def to_prompt(row: Json, *, default_id: str, default_source: str) -> Prompt:
@@ -40,15 +54,3 @@ def to_prompt(row: Json, *, default_id: str, default_source: str) -> Prompt:
         return chat_prompt(row, default_id=default_id, default_source=default_source)
     got = f"the keys {', '.join(map(repr, row)) or '(none)'}" if isinstance(row, dict) else f"a {type(row).__name__}"
     raise DataError(f"expected an object with `messages`, `tools` and `answer` or the OpenAI chat form, got {got}; convert the row")
-
-
-def _read(line: bytes, file: Path, number: int) -> Prompt:
-    try:
-        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        row = loads(text)
-    except ValueError as error:  # UnicodeDecodeError is one
-        raise DataError(f"{file}:{number}: not one JSON value in UTF-8: {error}; mend or remove the line") from error
-    try:
-        return to_prompt(row, default_id=f"{file.name}:{number}", default_source=file.name)
-    except DataError as error:
-        raise DataError(f"{file}:{number}: {error}") from error
