@@ -41,7 +41,7 @@ def train(world, steps=8, **how):
     loop = controller(world, **how)
 
     async def bounded():
-        return await asyncio.wait_for(loop.run(steps), timeout=60)
+        return await asyncio.wait_for(loop.run(steps), timeout=20)
 
     assert asyncio.run(bounded()) is loop.state
     return loop.state
@@ -197,6 +197,29 @@ def test_gives_up_when_nothing_teaches():
 def test_as_many_dull_groups_in_a_row_as_allowed_are_no_error():
     world = World(dull=lambda number, version: 7 <= number < 57)
     assert train(world, steps=4, refill=True, max_dull=50).draws_taken == 62
+
+
+def test_dull_groups_that_are_not_in_a_row_are_no_error():
+    world = World(dull=lambda number, version: number % 4 != 0)
+    assert train(world, steps=4, refill=True, max_dull=3, prompts=8).draws_taken == 4 * 8 * 4 - 3
+
+
+@pytest.mark.parametrize("staleness", [0, 2])
+def test_what_was_drawn_ahead_in_vain_does_not_hold_up_the_end(staleness):
+    dull = sometimes(0.5)
+    used_up = train(World(dull=dull), refill=True, staleness=staleness).draws_taken
+    world = World(dull=dull)
+
+    class Hanging(type(world.engines)):
+        async def sample(self, draw, sampling):
+            if draw.number >= used_up:
+                world.journal.append(("hangs", draw.number))
+                await asyncio.Event().wait()
+            return await super().sample(draw, sampling)
+
+    world.engines = Hanging(world)
+    train(world, refill=True, staleness=staleness)
+    assert world.count("hangs")
 
 
 @pytest.mark.parametrize("state", [RunState(), RunState(version=4, draws_taken=12)])

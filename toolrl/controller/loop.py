@@ -84,7 +84,7 @@ class Controller:
         self._learner, self._weights, self._evaluator = learner, weights, evaluator
         self._store, self._rollout_log, self._sink = store, rollout_log, sink
         self._watch = Stopwatch(clock)
-        self._saved_version = state.version
+        self._start_version = state.version
         self._writing: asyncio.Task[None] | None = None
 
     async def run(self, steps: int) -> RunState:
@@ -220,8 +220,8 @@ class Controller:
 
     @property
     def _checkpoint_due(self) -> bool:
-        """Whether this version is to be saved and is not yet. The start needs none: it is a checkpoint already."""
-        if self.state.version == self._saved_version:
+        """Whether this version is to be saved. The one the run starts from needs none: it comes from a checkpoint."""
+        if self.state.version == self._start_version:
             return False
         new_best = self._checkpoint.best and self.state.best_version == self.state.version
         return new_best or (self._checkpoint.every > 0 and self.state.version % self._checkpoint.every == 0)
@@ -232,7 +232,6 @@ class Controller:
             await self._rollouts_written()
             with part(CheckpointError, f"store, saving version {self.state.version}"):
                 metrics = await self._store.save(self.state)
-        self._saved_version = self.state.version
         return dict(metrics)
 
     def _write(self, metrics: dict[str, float]) -> None:

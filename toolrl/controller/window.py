@@ -89,7 +89,7 @@ class Window:
                 self._flights[number] = _Flight(version, self._launch(number))
 
     def top_up(self, version: WeightVersion, missing: int) -> None:
-        """Launch more once those in flight are expected to hold fewer than the `missing` groups of this batch: first the margin is spent."""
+        """Launch more once those in flight are expected to fall short of the `missing` groups of this batch: the margin goes first."""
         if len(self._flights) * (1 - self.dull_share) < missing:
             self.fill(version, missing, missing)
 
