@@ -13,9 +13,17 @@ F, G = ToolCall("f", {"a": 1}), ToolCall("g", {})
         ("Nothing to call.", "Nothing to call.", ()),
         ("<think>Hm.</think>\nNothing.", "<think>Hm.</think>\nNothing.", ()),
         ('<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>', "", (F,)),
-        ('<think>\nHm.\nYes.\n</think>\n<tool_call>\n[{"name": "f", "arguments": {"a": 1}}, {"name": "g"}]\n</tool_call>', "Hm.\nYes.", (F, G)),
+        (
+            '<think>\nHm.\nYes.\n</think>\n<tool_call>\n[{"name": "f", "arguments": {"a": 1}}, {"name": "g"}]\n</tool_call>',
+            "Hm.\nYes.",
+            (F, G),
+        ),
         ('<tool_call>{"name": "f", "parameters": {"a": 1}}\n{"name": "g"}</tool_call>', "", (F, G)),
-        ('I call.<tool_call>{"name": "f", "arguments": "{\\"a\\": 1}"}</tool_call> <tool_call>{"name": "g"}</tool_call>', "I call.", (F, G)),
+        (
+            'I call.<tool_call>{"name": "f", "arguments": "{\\"a\\": 1}"}</tool_call> <tool_call>{"name": "g"}</tool_call>',
+            "I call.",
+            (F, G),
+        ),
         ('<tool_call>{"name": "f", "arguments": {"a": "</tool_call>"}}</tool_call>', "", (ToolCall("f", {"a": "</tool_call>"}),)),
     ],
 )
@@ -23,7 +31,9 @@ def test_calls_leave_the_text_of_a_turn_whatever_form_they_have(text, content, c
     assert split_turn(text, "messages[1]") == Message("assistant", content, calls)
 
 
-@pytest.mark.parametrize("block", ["<tool_call>", "<tool_call>{", '<tool_call>{"name": "f"}', "<tool_call>f(1)</tool_call>", "<tool_call>3</tool_call>"])
+@pytest.mark.parametrize(
+    "block", ["<tool_call>", "<tool_call>{", '<tool_call>{"name": "f"}', "<tool_call>f(1)</tool_call>", "<tool_call>3</tool_call>"]
+)
 def test_a_block_that_cannot_be_read_is_an_error_with_its_place(block):
     with pytest.raises(DataError, match=r"messages\[1\]"):
         split_turn(block, "messages[1]")

@@ -36,7 +36,8 @@ def test_a_row_becomes_the_prompt_it_describes(tmp_path):
 
 
 def test_numbers_of_a_reference_never_pass_through_float(tmp_path):
-    line = '{"messages": [{"role": "user", "content": "x"}], "tools": [], "answer": [{"name": "f", "arguments": {"a": 1, "b": 1.0, "c": 0.1}}]}'
+    call = '{"name": "f", "arguments": {"a": 1, "b": 1.0, "c": 0.1}}'
+    line = f'{{"messages": [{{"role": "user", "content": "x"}}], "tools": [], "answer": [{call}]}}'
     (prompt,) = pickle.loads(pickle.dumps(list(read_rows(write(tmp_path, line)))))  # noqa: S301
     arguments = prompt.reference[0].arguments
     assert [(type(v), str(v)) for v in arguments.values()] == [(int, "1"), (Decimal, "1.0"), (Decimal, "0.1")]
@@ -83,7 +84,10 @@ def test_a_missing_file_says_what_to_give(tmp_path):
 
 def test_the_kind_is_told_row_by_row():
     openai = {
-        "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}],
+        "messages": [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]},
+        ],
         "tools": [{"type": "function", "function": {"name": "f"}}],
     }
     prompts = [to_prompt(row, default_id="i", default_source="s") for row in (ROW, openai)]

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from jsonschema import Draft202012Validator, TypeChecker
+from jsonschema import Draft202012Validator, FormatChecker, TypeChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
@@ -55,6 +55,8 @@ _RULES = {
     "const": Fault.NOT_IN_ENUM,
 }
 _CLOSED_UNLESS = frozenset({"additionalProperties", "unevaluatedProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf"})
+_NO_FORMATS = FormatChecker(formats=())
+"""A pattern that Python's `re` does not know may well be a right one."""
 _SCHEMAS_KEPT = 8192
 
 
@@ -101,7 +103,7 @@ def _validator(parameters: str) -> tuple[Any, str]:
     """Return the validator of a schema's text, or None and what is wrong. Data sets repeat tools, so most are made once."""
     schema = loads(parameters)
     try:
-        Draft202012Validator.check_schema(schema)
+        Draft202012Validator.check_schema(schema, format_checker=_NO_FORMATS)
     except SchemaError as error:
         return None, f"parameters{''.join(f'.{p}' for p in error.absolute_path)}: {error.message[:160]}"
     return _Validator(schema, registry=Registry()), ""

@@ -1,7 +1,7 @@
 """The report of `toolrl prepare`, for people: a table for the terminal and a Markdown page.
 
-The report itself is plain JSON: `{format, settings, inputs: {path: rows}, rows_in, kept: {train, heldout}, dropped: {reason: {rows, samples}},
-prompt_length: {unit, min, median, p95, max}}`.
+The report itself is plain JSON: `{format, settings, inputs: {path: rows}, rows_in, kept: {train, heldout}, dropped: {reason: {rows,
+samples}}, prompt_length: {unit, min, median, p95, max}}`.
 """
 
 from __future__ import annotations

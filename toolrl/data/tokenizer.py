@@ -6,10 +6,10 @@ Loading proves what the reward depends on: the four tags of a completion come ba
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,9 @@ from toolrl.errors import ConfigError, DataError, UserError
 from toolrl.types import Prompt
 
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
-HUB_TIMEOUT_S = 10.0
-"""Longest wait for the Hugging Face hub to say whether it has a model."""
+HUB_TIMEOUT_S = 5.0
+"""Longest wait for the Hugging Face hub to answer at all."""
 
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _MARK = "-end-of-turn-"
 
 
@@ -74,7 +73,8 @@ class ChatTokenizer:
         """Read the end of a turn off the chat template: what it writes after an assistant's words, if that is a special token."""
         turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
         closing = str(self._tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(_MARK)[2]
-        found = [i for i in self._encode(closing.lstrip())[:1] if i in self._tokenizer.all_special_ids]
+        special = {i for i, token in self._tokenizer.added_tokens_decoder.items() if token.special}
+        found = [i for i in self._encode(closing.lstrip())[:1] if i in special]
         end = self._tokenizer.eos_token_id
         stops = dict.fromkeys([*found, *([] if end is None else [int(end)])])
         if not stops:
@@ -85,30 +85,34 @@ class ChatTokenizer:
 def _load(path: str) -> Any:
     from transformers import AutoTokenizer  # takes seconds: not before a tokenizer is asked for
 
-    local = Path(path).is_dir()
+    is_path = Path(path).exists() or path.startswith(("/", ".", "~")) or path.count("/") > 1
     try:
         return AutoTokenizer.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError) as error:  # what transformers raises for whatever is not there or not readable
-        if local or not _HUB_NAME.fullmatch(path) or not _hub_has(path):
-            raise UserError(f"{path}: no tokenizer there; {_hint(path)}") from error
-    return AutoTokenizer.from_pretrained(path)
-
-
-def _hint(path: str) -> str:
-    if Path(path).is_dir():
-        return "the folder must hold tokenizer.json and tokenizer_config.json"
-    offline = " (HF_HUB_OFFLINE is set, so the hub was not asked)" if os.environ.get("HF_HUB_OFFLINE") else ""
-    return f"give a folder that exists, or a model that the Hugging Face hub has and can be reached for{offline}"
-
-
-def _hub_has(name: str) -> bool:
-    """Ask the hub once, with a deadline: transformers itself would try for minutes on a machine without a network."""
-    from httpx import HTTPError
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
+        if is_path or not _hub_answers():
+            raise UserError(_nothing_at(path)) from error
     try:
-        HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
-    except (HfHubHTTPError, OfflineModeIsEnabled, HTTPError, OSError):
+        return AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise UserError(_nothing_at(path)) from error
+
+
+def _nothing_at(path: str) -> str:
+    if Path(path).is_dir():
+        return f"{path}: no tokenizer there; the folder must hold tokenizer.json and tokenizer_config.json"
+    return f"{path}: no tokenizer there; give a folder that exists, or a model of the Hugging Face hub (if the hub can be reached)"
+
+
+def _hub_answers() -> bool:
+    """Ask once, with a deadline, whether there is a hub: its client would try again for half a minute on a machine without a network."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=HUB_TIMEOUT_S).close()
+    except HTTPError:  # it answers, if not with a page
+        return True
+    except OSError:
         return False
     return True

@@ -28,6 +28,7 @@ from toolrl.data.store import PromptWriter
 from toolrl.data.template import PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
 from toolrl.errors import ConfigError, DataError, UserError
+from toolrl.pipelines.inputs import resolve_model
 from toolrl.types import Prompt
 
 FORMAT = "toolrl.prepared/1"
@@ -103,7 +104,7 @@ def _length(tokenizer: str | None, template: PromptTemplate) -> Callable[[Prompt
     """Return how long a prompt is: in tokens as it will be sampled, or in characters where there is no tokenizer."""
     if tokenizer is None:
         return lambda prompt: sum(len(turn["content"]) for turn in template.render(prompt))
-    chat = ChatTokenizer(tokenizer)
+    chat = ChatTokenizer(resolve_model(tokenizer))
     return lambda prompt: len(chat.encode_prompt(prompt, template))
 
 

@@ -1,0 +1,99 @@
+import json
+from decimal import Decimal
+
+import pytest
+
+from toolrl.calls.render import render_completion
+from toolrl.data.jsontext import loads
+from toolrl.data.template import HISTORY_THINK, PromptTemplate
+from toolrl.errors import ConfigError
+from toolrl.reward.verifier import make_verifier
+from toolrl.types import Message, Prompt, Tool, ToolCall
+
+WEATHER = Tool(
+    "get weather",
+    "Says how warm {tools} is.",
+    {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string", "x_type": "str"},
+            "unit": {"type": "string", "enum": ["C", "F"], "default": "C"},
+            "at": {"type": ["integer", "null"]},
+            "x_type": {"description": "an argument", "default": Decimal("1.0")},
+        },
+        "required": ["city"],
+    },
+)
+CALL = ToolCall("get weather", {"city": "Oslo"})
+USER = Message("user", "How warm is Oslo?")
+
+
+def prompt(*messages):
+    return Prompt("i", "s", messages, (WEATHER, Tool("f", "", {})), (CALL,))
+
+
+def test_the_system_message_holds_one_json_object_a_line_for_each_tool():
+    system = PromptTemplate("t", "A <tools>\n{tools}\n</tools> B {x} {{y}}").render(prompt(USER))[0]
+    first, *tools, last = system["content"].split("\n")
+    assert (system["role"], first, last) == ("system", "A <tools>", "</tools> B {x} {{y}}")
+    weather, bare = map(loads, tools)
+    assert weather["type"] == bare["type"] == "function"
+    assert bare["function"] == {"name": "f", "description": "", "parameters": {}}
+    properties = weather["function"]["parameters"]["properties"]
+    assert properties["city"] == {"type": "string"}  # the origin's type word is not shown
+    assert properties["x_type"] == {"description": "an argument", "default": Decimal("1.0")}  # an argument of that name is
+
+
+def test_the_compact_form_names_arguments_with_their_types_and_choices():
+    system = PromptTemplate("t", "{tools_compact}").render(prompt(USER))[0]
+    assert system["content"] == "get weather(city:string, unit:C|F, at:integer|null, x_type:any)\nf()"
+
+
+def test_turns_follow_and_those_with_calls_have_the_form_the_model_must_produce():
+    turns = (USER, Message("assistant", "Oslo it is.", (CALL,)), Message("tool", "21"), Message("assistant", "21 degrees."), USER)
+    _, *rest = PromptTemplate("t", "{tools}").render(prompt(*turns))
+    assert [turn["role"] for turn in rest] == ["user", "assistant", "tool", "assistant", "user"]
+    assert rest[1]["content"] == render_completion([CALL], "Oslo it is.")
+    assert rest[3]["content"] == "21 degrees."
+
+
+def test_a_history_turn_without_reasoning_is_itself_a_right_answer():
+    asked = prompt(USER)
+    rendered = PromptTemplate("t", "{tools}").render(prompt(USER, Message("assistant", "", (CALL,)), USER))[2]["content"]
+    assert HISTORY_THINK in rendered
+    assert make_verifier("strict", "either")(asked, rendered).reward == 1.0
+
+
+def test_a_system_message_of_the_row_is_kept_after_ours():
+    system, user = PromptTemplate("t", "ours {tools_compact}").render(prompt(Message("system", "Be brief."), USER))
+    assert system["content"].startswith("ours get weather(")
+    assert system["content"].endswith("\n\nBe brief.")
+    assert user["role"] == "user"
+
+
+@pytest.mark.parametrize("name", ["tool_n1", "demo"])
+def test_shipped_templates_are_found_by_name(name):
+    assert "get weather" in PromptTemplate.load(name).render(prompt(USER))[0]["content"]
+
+
+def test_the_worked_example_of_tool_n1_is_a_right_answer():
+    text = PromptTemplate.load("tool_n1").text
+    example = text[text.index("<think>\n") : text.rindex("</tool_call>") + len("</tool_call>")]
+    calls = json.loads(example[example.index("[") : example.rindex("]") + 1])
+    reference = tuple(ToolCall(call["name"], call["arguments"]) for call in calls)
+    assert len(reference) == 2
+    assert make_verifier("strict", "either")(Prompt("i", "s", (USER,), (), reference), example).reward == 1.0
+
+
+def test_a_template_of_the_user_must_say_where_the_tools_stand(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("no field")
+    with pytest.raises(ConfigError, match=r"mine\.txt holds neither \{tools\} nor \{tools_compact\}"):
+        PromptTemplate.load(str(path))
+    path.write_text("mine: {tools_compact}")
+    assert PromptTemplate.load(str(path)).render(prompt(USER))[0]["content"].startswith("mine: get weather(")
+
+
+def test_an_unknown_template_names_those_that_are_shipped():
+    with pytest.raises(ConfigError, match="got 'tool_n2'; name one of demo, tool_n1"):
+        PromptTemplate.load("tool_n2")
