@@ -34,6 +34,12 @@ def content_right(calls: Sequence[ToolCall] | None, reference: Sequence[ToolCall
     return explain(_unquoted(calls, tools), _unquoted(reference, tools), tools) is None
 
 
+def quotes_matter(calls: Sequence[ToolCall], reference: Sequence[ToolCall], tools: Sequence[Tool]) -> bool:
+    """Whether calls that are not the reference are right once values in quotes are read as what the schema asks for."""
+    unquoted = _unquoted(calls, tools), _unquoted(reference, tools)
+    return unquoted != ([*calls], [*reference]) and explain(*unquoted, tools) is None
+
+
 def find_calls(text: str) -> tuple[ToolCall, ...] | None:
     """Return the calls found in `text`, none where it makes none, or None where it says nothing or cannot be understood."""
     if len(text) > MAX_CHARS or not text.strip():

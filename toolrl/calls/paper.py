@@ -93,9 +93,9 @@ def _last_block(text: str) -> str | None:
 
 
 def _read(value: Json) -> tuple[LooseCall, ...] | Fault:
-    items: Any = [value] if isinstance(value, dict) else value
-    if not isinstance(items, list | str):  # of a string the paper takes the characters: none is a call, and "" is no call
+    if not isinstance(value, dict | list | str):
         return Fault(Reason.NOT_A_LIST, expected="a list of calls", got=describe(value))
+    items: list[Any] = [value] if isinstance(value, dict) else list(value)  # the characters of a string are no calls
     if len(items) > MAX_CALLS:
         return Fault(Reason.TOO_LARGE, expected=f"at most {MAX_CALLS} calls", got=f"{len(items)} calls")
     for index, item in enumerate(items):

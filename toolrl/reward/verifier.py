@@ -8,24 +8,19 @@ whether the content was, under a lenient reading.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from toolrl.calls.fault import Fault, shown
-from toolrl.calls.lenient import content_right, find_calls
+from toolrl.calls.lenient import content_right, find_calls, quotes_matter
 from toolrl.calls.match import explain
 from toolrl.calls.paper import explain_paper, parse_paper
 from toolrl.calls.parse import FENCE, Answer, Calls, parse
 from toolrl.errors import ConfigError
 from toolrl.protocols import Verifier
-from toolrl.types import Prompt, Reason, ToolCall, Verdict
+from toolrl.types import Prompt, Reason, Verdict
 
 MODES = ("strict", "paper")
 NO_CALL = ("list", "text", "either")
-CALL_INSIDE_THINK = "reference inside think"
-"""The probe of the audit that the paper's rules accept."""
-
 _RIGHT = Verdict(1.0, Reason.CORRECT, format_right=True, content_right=True)
 
 
@@ -50,18 +45,18 @@ class StrictVerifier:
     """Reward 1 for the exact form and calls equal to the reference as data, else 0."""
 
     no_call: str = "either"
-    accepts: ClassVar[frozenset[str]] = frozenset()
-    """Probes of the audit that score 1 by the mode's own rules."""
 
     def __call__(self, prompt: Prompt, text: str) -> Verdict:
         """Return the verdict on `text` as the answer to `prompt`."""
         parsed = parse(text)
         fault = parsed if isinstance(parsed, Fault) else self._misplaced(prompt, parsed)
         if fault is not None:
-            return _wrong(prompt, fault, find_calls(text), format_right=False)
+            return _wrong(fault, form=False, content=_says_right(prompt, text))
         calls = parsed.calls if isinstance(parsed, Calls) else ()
         fault = explain(calls, prompt.reference, prompt.tools)
-        return _RIGHT if fault is None else _wrong(prompt, fault, calls, format_right=True)
+        if fault is None:
+            return _RIGHT
+        return _wrong(fault, form=True, content=quotes_matter(calls, prompt.reference, prompt.tools))
 
     def _misplaced(self, prompt: Prompt, parsed: Calls | Answer) -> Fault | None:
         """Return why a form that can be right is not the one this prompt asks for."""
@@ -79,18 +74,18 @@ class StrictVerifier:
 class PaperVerifier:
     """Reward 1 by the rules of Tool-N1, surprising verdicts included, else 0."""
 
-    accepts: ClassVar[frozenset[str]] = frozenset({CALL_INSIDE_THINK})
-    """Probes of the audit that score 1 by the mode's own rules."""
-
     def __call__(self, prompt: Prompt, text: str) -> Verdict:
         """Return the verdict on `text` as the answer to `prompt`."""
         parsed = parse_paper(text)
         fault = parsed if isinstance(parsed, Fault) else explain_paper(parsed, prompt.reference)
         if fault is None:
             return _RIGHT
-        return _wrong(prompt, fault, find_calls(text), format_right=not isinstance(parsed, Fault))
+        return _wrong(fault, form=not isinstance(parsed, Fault), content=_says_right(prompt, text))
 
 
-def _wrong(prompt: Prompt, fault: Fault, calls: Sequence[ToolCall] | None, *, format_right: bool) -> Verdict:
-    right = content_right(calls, prompt.reference, prompt.tools)
-    return Verdict(0.0, fault.reason, fault.path, fault.expected, fault.got, format_right, right)
+def _says_right(prompt: Prompt, text: str) -> bool:
+    return content_right(find_calls(text), prompt.reference, prompt.tools)
+
+
+def _wrong(fault: Fault, *, form: bool, content: bool) -> Verdict:
+    return Verdict(0.0, fault.reason, fault.path, fault.expected, fault.got, format_right=form, content_right=content)
