@@ -1,0 +1,75 @@
+"""The learner's weights as vLLM's transfer engines want them: named full tensors, of a ZeRO-3 model or a plain one.
+
+    every rank: for bucket in buckets ── gather (a collective) ── copy, on the sending rank ── release ── yield name, tensor
+
+All ranks of the learner iterate, in the same order, because a gather is collective. Tensors that share storage are sent under each of
+their names: an engine that is not sent its tied head keeps the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from vllm.distributed.weight_transfer.base import ParamMeta, WeightSource
+
+from toolrl.weights.manifest import Manifest, TensorSpec
+from toolrl.weights.packing import buckets, num_bytes
+
+
+def full_shape(parameter: torch.nn.Parameter) -> tuple[int, ...]:
+    """Shape of the whole parameter. ZeRO-3 leaves an empty tensor behind and keeps the true shape beside it."""
+    return tuple(getattr(parameter, "ds_shape", parameter.shape))
+
+
+def spec(meta: ParamMeta) -> TensorSpec:
+    """Describe a tensor for the manifest."""
+    return TensorSpec(meta.name, tuple(meta.shape), str(meta.dtype).removeprefix("torch."), num_bytes(meta))
+
+
+class Zero3Source(WeightSource):  # type: ignore[misc]
+    """The parameters of `module`, gathered bucket by bucket.
+
+    Args:
+        module: The model, under ZeRO-3 or not. Its names are those of its Hugging Face checkpoint.
+        bucket_bytes: Most bytes gathered at a time; a larger tensor is gathered alone.
+        dtype: Type on the wire, that of the engines; None sends each parameter as it is.
+        sender: Whether this rank sends. The others gather and keep nothing.
+    """
+
+    def __init__(self, module: torch.nn.Module, bucket_bytes: int, dtype: torch.dtype | None = None, *, sender: bool = True) -> None:
+        self._parameters = list(module.named_parameters(remove_duplicate=False))
+        self._bucket_bytes = bucket_bytes
+        self._dtype = dtype
+        self._sender = sender
+
+    def metadata(self) -> list[ParamMeta]:
+        """Name, wire type and full shape of every parameter, aliases included; gathers nothing."""
+        return [ParamMeta(name, self._dtype or parameter.dtype, full_shape(parameter)) for name, parameter in self._parameters]
+
+    def manifest(self) -> Manifest:
+        """What a whole push of this model consists of."""
+        return Manifest(tuple(spec(meta) for meta in self.metadata()))
+
+    def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield each name with its full tensor; on ranks that do not send, with an empty one."""
+        for run in buckets(self._parameters, [num_bytes(meta) for meta in self.metadata()], self._bucket_bytes):
+            with torch.no_grad(), _gathered([parameter for _, parameter in run]):
+                tensors = [(name, self._copy(parameter)) for name, parameter in run]
+            yield from tensors
+
+    def _copy(self, parameter: torch.nn.Parameter) -> torch.Tensor:
+        """Copy before the gathered storage is released; the next optimizer step must not reach what is being sent either."""
+        dtype = self._dtype or parameter.dtype
+        return parameter.detach().to(dtype, copy=True) if self._sender else torch.empty(0, dtype=dtype)
+
+
+def _gathered(parameters: list[torch.nn.Parameter]) -> AbstractContextManager[None]:
+    sharded = [parameter for parameter in dict.fromkeys(parameters) if hasattr(parameter, "ds_id")]
+    if not sharded:
+        return nullcontext()
+    from deepspeed.zero import GatheredParameters  # imported where ZeRO-3 is in use: plain modules must not need DeepSpeed
+
+    gathered: AbstractContextManager[None] = GatheredParameters(sharded)
+    return gathered
