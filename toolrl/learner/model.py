@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations import HfDeepSpeedConfig
+from transformers.utils import logging
 
 from toolrl.config.schema import ModelConfig
 from toolrl.errors import UserError
@@ -71,6 +72,7 @@ def load_policy(settings: ModelConfig, config: Any, deepspeed: dict[str, Any]) -
     Raises:
         UserError: The weights are missing, unreadable, or do not fit the configuration.
     """
+    logging.disable_progress_bar()  # one from each rank
     sharded_loading = HfDeepSpeedConfig(deepspeed)  # Transformers asks whether one is alive
     try:
         causal = AutoModelForCausalLM.from_pretrained(

@@ -5,6 +5,7 @@ Imported only once the process has joined its group: DeepSpeed chooses its devic
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ from toolrl.errors import CheckpointError, LearnerError
 from toolrl.learner.collate import Tokens
 from toolrl.learner.model import Policy
 from toolrl.learner.optimizer import build_optimizer, build_schedule
+
+# Shared-memory all-reduce is for inference; DeepSpeed would compile it at start-up, and fail where there is no C++ compiler.
+deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+# DeepSpeed 0.19 calls what torch 2.13 has renamed, once for every bucket.
+warnings.filterwarnings("ignore", category=FutureWarning, message=".*torch.distributed.*deprecated")
 
 TAG = "learner"
 """Folder of DeepSpeed's files inside a checkpoint."""
