@@ -200,7 +200,7 @@ def pairs(draw):
     return first, second
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(pairs())
 def test_the_slow_matcher_agrees(pair):
     first, second = pair

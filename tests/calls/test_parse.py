@@ -129,7 +129,27 @@ def test_a_lone_surrogate_is_a_value_like_another():
 
 
 PIECES = st.sampled_from(
-    ["<think>", "</think>", "<tool_call>", "</tool_call>", F, "[]", "{}", '"', "\\", "```", " ", "\n", "x", "1e999", "\ud800", "\x00", "[" * 200, T, B]
+    [
+        "<think>",
+        "</think>",
+        "<tool_call>",
+        "</tool_call>",
+        F,
+        "[]",
+        "{}",
+        '"',
+        "\\",
+        "```",
+        " ",
+        "\n",
+        "x",
+        "1e999",
+        "\ud800",
+        "\x00",
+        "[" * 200,
+        T,
+        B,
+    ]
 )
 
 

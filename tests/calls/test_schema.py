@@ -34,7 +34,11 @@ def test_positions_of_a_tuple_have_their_own_schema():
 
 def test_branches_and_references_count_and_cycles_end():
     schema = {
-        "properties": {"a": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/n~1m"}]}, "b": {"$ref": "#/$defs/loop"}, "c": {"$ref": "#/no"}},
+        "properties": {
+            "a": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/n~1m"}]},
+            "b": {"$ref": "#/$defs/loop"},
+            "c": {"$ref": "#/no"},
+        },
         "$defs": {"n/m": {"type": "number"}, "loop": {"allOf": [{"$ref": "#/$defs/loop"}, {"type": "integer"}]}},
     }
     assert place(schema).member("a").types == {"string", "number"}

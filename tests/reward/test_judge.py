@@ -1,0 +1,42 @@
+"""Whatever a verifier does, a completion gets a verdict."""
+
+import numpy as np
+
+from toolrl.reward.judge import judge, judge_group
+from toolrl.reward.verifier import make_verifier
+from toolrl.types import Completion, Draw, Group, Prompt, Reason, VersionSpan, WeightVersion
+
+PROMPT = Prompt("p", "test", (), (), ())
+
+
+def group(*texts):
+    tokens = np.zeros(1, np.int32)
+    spans = (VersionSpan(WeightVersion(0), 0, 1),)
+    completions = tuple(Completion(tokens, np.zeros(1, np.float32), np.ones(1, bool), text, "stop", 0, spans) for text in texts)
+    return Group(Draw(0, PROMPT, tokens, 0), completions)
+
+
+def broken(prompt, text):
+    if "x" in text:
+        raise KeyError(f"no {text} \ud800")
+    return make_verifier("strict")(prompt, text)
+
+
+def test_each_completion_has_its_verdict_in_order():
+    verdicts = judge_group(make_verifier("strict"), group("<think>a</think>b", ""))
+    assert [verdict.reward for verdict in verdicts] == [1.0, 0.0]
+
+
+def test_an_exception_is_no_reward_and_says_what_happened():
+    failed, right = judge_group(broken, group("x", "<think>a</think>b"))
+    assert (failed.reward, failed.reason) == (None, Reason.VERIFIER_ERROR)
+    assert failed.got.startswith("KeyError: 'no x ")
+    failed.got.encode()
+    assert right.reward == 1.0
+
+
+def test_runaway_recursion_is_a_verdict_too():
+    def endless(prompt, text):
+        return endless(prompt, text)
+
+    assert judge(endless, PROMPT, "").reason is Reason.VERIFIER_ERROR
