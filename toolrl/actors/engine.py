@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import ray
 from numpy.typing import NDArray
 
 from toolrl.actors.wait import gather, one
@@ -29,7 +28,6 @@ MAX_CALLS = 100_000
 """Calls an engine actor holds at once: every draw of a batch, and the control calls, which must never queue behind them."""
 
 
-@ray.remote
 class EngineActor:
     """One vLLM engine in a process of its own."""
 

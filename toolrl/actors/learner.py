@@ -8,7 +8,9 @@ A rank that fails ends the wait for all: the others would sit in a collective un
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +22,25 @@ from toolrl.actors.engine import EngineHandle
 from toolrl.actors.wait import fetch, gather, one
 from toolrl.config.schema import LearnerConfig
 from toolrl.errors import LearnerError
-from toolrl.learner.packing import Demonstration, RankShard, shard_batch, shard_demonstrations
+from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, shard_batch, shard_demonstrations
 from toolrl.types import Batch, StepReport
+from toolrl.weights.manifest import Manifest
 
 
 class LearnerGroup:
     """Implements `protocols.Learner`, and the learner's side of a push, over the ranks' actors."""
 
-    def __init__(self, ranks: Sequence[Any], config: LearnerConfig) -> None:
+    def __init__(self, ranks: Sequence[Any], config: LearnerConfig, engines: Sequence[EngineHandle] = ()) -> None:
         self._ranks = {f"learner-{i}": actor for i, actor in enumerate(ranks)}
         self._config = config
+        self._engines = tuple(engines)
 
     async def start(self) -> None:
         """Form the group and load the model. Raises DeadlineError, LearnerError, or the UserError of a model that cannot be loaded."""
         deadline_s = self._config.start_timeout_s
-        host, port = await one("starting the learner", "learner-0", self._first.address.remote(), timeout_s=deadline_s, error=LearnerError)
-        await self._all("starting the learner", "setup", host, port, timeout_s=deadline_s)
+        what, first = "starting the learner", self._ranks["learner-0"]
+        host, port = await one(what, "learner-0", first.address.remote(), timeout_s=deadline_s, error=LearnerError)
+        await self._all(what, "setup", host, port, timeout_s=deadline_s)
 
     async def step(self, batch: Batch) -> StepReport:
         """Train one batch. Raises LearnerError or DeadlineError."""
@@ -52,14 +57,15 @@ class LearnerGroup:
         shards = shard_demonstrations(rows, num_ranks=len(self._ranks), max_tokens=self._config.max_tokens_per_microbatch)
         return await self._step("training demonstrations", "sft_step", shards)
 
-    async def connect(self, engines: Sequence[EngineHandle]) -> None:
-        """Open a new transfer group to `engines`, in place of the one before."""
-        links = [(engine.name, engine.num_workers, engine.actor) for engine in engines]
+    async def connect(self) -> None:
+        """Form a transfer group with the engines, in place of the one before."""
+        links = [(engine.name, engine.num_workers, engine.actor) for engine in self._engines]
         await self._all("opening the weight transfer", "connect", links)
 
-    async def send(self) -> Any:
-        """Send the weights to the engines; returns the manifest of what was sent."""
-        return (await self._all("sending weights", "send"))[0]
+    async def send(self) -> Manifest:
+        """Send the weights to the engines; returns what had to be sent."""
+        manifest: Manifest = (await self._all("sending weights", "send"))[0]
+        return manifest
 
     async def probe(self, sequences: Sequence[NDArray[np.int32]]) -> list[NDArray[np.float32]]:
         """Return the learner's log-probabilities (temperature 1) of tokens 1 to T - 1 of each sequence."""
@@ -88,27 +94,107 @@ class LearnerGroup:
         calls = {name: getattr(rank, method).remote(*arguments) for name, rank in self._ranks.items()}
         return await gather(what, calls, timeout_s=timeout_s or self._config.step_timeout_s, error=LearnerError)
 
-    @property
-    def _first(self) -> Any:
-        return self._ranks["learner-0"]
+
+@dataclass(frozen=True)
+class SenderSettings:
+    """How a rank sends its weights."""
+
+    backend: str
+    bucket_bytes: int
+    dtype: str
+    """Type on the wire, by torch's name."""
+    timeout_s: float
 
 
-def free_port(host: str) -> int:
-    """Return a port of `host` (this machine) that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-@ray.remote
 class LearnerActor:
-    """One rank in a process of its own. `make_rank` builds it here, after the environment is set."""
+    """One rank in a process of its own."""
 
-    def __init__(self, rank: int, world_size: int, arguments: Mapping[str, Any], sender: Mapping[str, Any] | None, fetch_timeout_s: float) -> None:
-        from toolrl.learner.rank import LearnerRank
+    def __init__(
+        self, rank: int, world_size: int, arguments: Mapping[str, Any], sender: SenderSettings | None, fetch_timeout_s: float
+    ) -> None:
+        from toolrl.learner.rank import LearnerRank  # only this process needs DeepSpeed
 
         self._rank, self._world_size = rank, world_size
         self._learner = LearnerRank(**arguments)
-        self._sender_arguments = sender
+        self._sender_settings = sender
         self._sender: Any = None
         self._fetch_timeout_s = fetch_timeout_s
+
+    def __repr__(self) -> str:
+        """Name the rank in Ray's logs and dashboard."""
+        return f"learner-{self._rank}"
+
+    def address(self) -> tuple[str, int]:
+        """Return where rank 0 can be met: this node's address and a free port."""
+        host = ray.util.get_node_ip_address()
+        return host, _free_port(host)
+
+    def setup(self, host: str, port: int) -> None:
+        """Join the group and load the model."""
+        self._learner.setup(self._rank, self._world_size, host, port)
+
+    def step(self, shard: RankShard) -> tuple[int, dict[str, float]]:
+        """Fetch the groups of this rank's shard, and train it with the others."""
+        groups = fetch("groups to train", list(shard.handles.values()), timeout_s=self._fetch_timeout_s)
+        metrics = self._learner.step(shard, dict(zip(shard.handles, groups, strict=True)))
+        return self._learner.optimizer_steps, metrics
+
+    def sft_step(self, shard: DemonstrationShard) -> tuple[int, dict[str, float]]:
+        """Train demonstrations with the others."""
+        metrics = self._learner.sft_step(shard)
+        return self._learner.optimizer_steps, metrics
+
+    def connect(self, engines: Sequence[tuple[str, int, Any]]) -> None:
+        """Form a transfer group with the engines (name, workers, actor)."""
+        import torch
+
+        from toolrl.weights.client import EngineLink
+        from toolrl.weights.sender import WeightSender
+
+        settings = self._sender_settings
+        if settings is None:
+            raise LearnerError("this learner group was started without engines to send to")
+        if self._sender is None:
+            self._sender = WeightSender(
+                self._learner.model,
+                rank=self._rank,
+                backend=settings.backend,
+                bucket_bytes=settings.bucket_bytes,
+                dtype=getattr(torch, settings.dtype),
+            )
+        links = [EngineLink(name, workers, _submit(actor)) for name, workers, actor in engines]
+        self._sender.connect(ray.util.get_node_ip_address(), links, settings.timeout_s)
+
+    def send(self) -> Any:
+        """Send the weights; returns the manifest."""
+        return self._sender.send()
+
+    def probe(self, sequences: Sequence[NDArray[np.int32]]) -> list[NDArray[np.float32]]:
+        """Return log-probabilities at temperature 1."""
+        return self._learner.logprobs(sequences, 1.0)
+
+    def save(self, folder: str) -> None:
+        """Write this rank's part of a checkpoint."""
+        self._learner.save(Path(folder))
+
+    def load(self, folder: str) -> None:
+        """Continue from a checkpoint."""
+        self._learner.load(Path(folder))
+
+    def export(self, folder: str) -> None:
+        """Write a Hugging Face folder, from rank 0."""
+        self._learner.export(Path(folder))
+
+
+def _submit(actor: Any) -> Callable[..., Future[Any]]:
+    def submit(method: str, *arguments: Any) -> Future[Any]:
+        future: Future[Any] = actor.call.remote(method, *arguments).future()
+        return future
+
+    return submit
+
+
+def _free_port(host: str) -> int:
+    """Return a port of this machine that nothing listens on now; another process may take it first, and then the start fails by name."""
+    with socket.create_server((host, 0)) as server:
+        return int(server.getsockname()[1])

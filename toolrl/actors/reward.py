@@ -29,7 +29,6 @@ _START_S = 60.0
 """A worker imports little: one that has not answered by then will not."""
 
 
-@ray.remote
 class RewardActor:
     """Judges groups that it fetches from the object store."""
 
@@ -150,4 +149,3 @@ class ScorerPool:
         fresh = self._make_worker(index)
         await one("replacing a reward worker", f"reward-{index}", fresh.ready.remote(), timeout_s=_START_S, error=ScoringError)
         return fresh
-

@@ -37,7 +37,7 @@ def field_docs(section: type[Any]) -> dict[str, str]:
 
 def schema_text(kind: type[Any]) -> str:
     """Return every setting of a configuration with its type, default and documentation."""
-    lines = []
+    lines: list[str] = []
     known = settings(kind)
     for section, docs in _sections(kind):
         lines.append(f"\n{section}:" if lines else f"{section}:")
