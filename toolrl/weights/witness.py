@@ -14,6 +14,7 @@ import torch
 from vllm.model_executor.layers.attention import is_deferred_attention_layer
 from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
 from vllm.model_executor.model_loader.reload.layerwise import get_layerwise_info
+from vllm.model_executor.model_loader.reload.utils import get_tensor_load_numel
 
 Weights = Iterable[tuple[str, torch.Tensor]]
 
@@ -65,8 +66,8 @@ def unfilled(model: torch.nn.Module) -> list[str]:
     for name, layer in model.named_modules():
         info = get_layerwise_info(layer)
         if not info.can_load() or is_deferred_attention_layer(layer):
-            continue  # already complete; or it has no weights of its own
-        total = info.load_numel_total - _padding(layer)
+            continue  # complete already; or without weights of its own
+        total = sum(get_tensor_load_numel(parameter) for parameter in layer.parameters(recurse=False)) - _padding(layer)
         if info.load_numel < total:
             found.append(f"{name}: {info.load_numel} of {total} elements loaded")
     return found
