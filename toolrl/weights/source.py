@@ -69,7 +69,7 @@ def _gathered(parameters: list[torch.nn.Parameter]) -> AbstractContextManager[No
     sharded = [parameter for parameter in dict.fromkeys(parameters) if hasattr(parameter, "ds_id")]
     if not sharded:
         return nullcontext()
-    from deepspeed.zero import GatheredParameters  # imported where ZeRO-3 is in use: plain modules must not need DeepSpeed
+    from deepspeed.runtime.zero import GatheredParameters  # imported where ZeRO-3 is in use: plain modules must not need DeepSpeed
 
     gathered: AbstractContextManager[None] = GatheredParameters(sharded)
     return gathered
