@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 CHAT_TEMPLATE = (
@@ -25,15 +26,22 @@ def shared_data():
 
 @pytest.fixture(scope="session")
 def make_byte_tokenizer():
-    """Write a tokenizer of 256 bytes, `<|im_start|>`, `<|im_end|>` and the added `tags` into a folder: one token a byte."""
+    """Write a tokenizer of 256 bytes, the tokens of turns and the added `tags` into a folder: one token a byte.
 
-    def make(folder, *, tags=("<think>", "</think>", "<tool_call>", "</tool_call>"), special=False, chat_template=CHAT_TEMPLATE):
+    `begin` is a token that it puts before every text, unless told not to.
+    """
+
+    def make(
+        folder, *, tags=("<think>", "</think>", "<tool_call>", "</tool_call>"), special=False, chat_template=CHAT_TEMPLATE, begin=None
+    ):
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         tokenizer = Tokenizer(BPE({piece: i for i, piece in enumerate(alphabet)}, []))
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
         tokenizer.decoder = decoders.ByteLevel()
         tokenizer.add_special_tokens([AddedToken(token, special=True) for token in ("<|im_start|>", "<|im_end|>", "<|endoftext|>")])
         tokenizer.add_tokens([AddedToken(tag, special=special) for tag in tags])
+        if begin:
+            tokenizer.post_processor = TemplateProcessing(single=f"{begin} $A", special_tokens=[(begin, tokenizer.token_to_id(begin))])
         fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>")
         fast.chat_template = chat_template
         fast.save_pretrained(folder)

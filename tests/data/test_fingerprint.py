@@ -52,4 +52,5 @@ def test_an_opening_reaches_to_the_first_user_turn():
     later = (*begun, Message("assistant", "Hi"), Message("user", "Book it"))
     assert opening(begun, PROMPT.tools) == opening(later, PROMPT.tools)
     assert opening(begun, PROMPT.tools) != opening(begun[1:], PROMPT.tools)
+    assert opening(begun, PROMPT.tools) != opening((begun[0], Message("user", "Good day")), PROMPT.tools)
     assert opening(begun, PROMPT.tools) != opening(begun, PROMPT.tools[:1])

@@ -1,5 +1,7 @@
 import json
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import jsonschema
 import pytest
@@ -93,13 +95,30 @@ def test_local_references_are_followed():
     [
         {"type": "strange"},
         {"type": 3},
-        {"$ref": "http://127.0.0.1:9/schema"},
         {"$ref": "#/nowhere"},
         {"$ref": "#/properties/at"},
     ],
 )
-def test_what_is_no_usable_schema_is_a_fault_of_its_own_and_never_asks_the_network(at):
+def test_what_is_no_usable_schema_is_a_fault_of_its_own(at):
     assert check({"at": 1}, {"type": "object", "properties": {"at": at}}).fault == Fault.INVALID_SCHEMA
+
+
+def test_a_reference_to_the_network_is_not_followed():
+    asked = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        schema = {"type": "object", "properties": {"at": {"$ref": f"http://127.0.0.1:{server.server_port}/schema.json"}}}
+        assert check({"at": 1}, schema).fault == Fault.INVALID_SCHEMA
+        server.shutdown()
+    assert asked == []
 
 
 @pytest.mark.parametrize(

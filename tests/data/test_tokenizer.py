@@ -33,6 +33,13 @@ def test_a_completion_comes_back_from_its_ids_and_ends_the_turn(tokenizer):
     assert sum(i >= 259 for i in ids) == len(TAGS)
 
 
+def test_only_the_chat_template_says_how_a_prompt_begins(tmp_path, make_byte_tokenizer, tokenizer):
+    beginning = ChatTokenizer(make_byte_tokenizer(tmp_path, begin="<|endoftext|>"))
+    template = PromptTemplate("t", "{tools}")
+    assert beginning.encode_prompt(PROMPT, template).tolist() == tokenizer.encode_prompt(PROMPT, template).tolist()
+    assert beginning.encode_completion("x").tolist() == tokenizer.encode_completion("x").tolist()
+
+
 def test_stop_ids_are_the_end_of_a_turn_and_the_end_of_text(tokenizer):
     assert tokenizer.stop_ids == (257, 258)
 
