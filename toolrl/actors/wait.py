@@ -7,7 +7,7 @@ that died) becomes the error class of the part that waited.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -40,6 +40,12 @@ async def gather(what: str, calls: Mapping[str, Awaitable[Any]], *, timeout_s: f
 async def one(what: str, name: str, call: Awaitable[Any], *, timeout_s: float, error: type[RunError]) -> Any:
     """Return the result of one call; raises like `gather`."""
     return (await gather(what, {name: call}, timeout_s=timeout_s, error=error))[0]
+
+
+async def objects(what: str, references: Sequence[Any], *, timeout_s: float, error: type[RunError]) -> list[Any]:
+    """Return objects from the store. Raises DeadlineError, or `error` where one is lost."""
+    calls = {f"object {i}": reference for i, reference in enumerate(references)}
+    return await gather(what, calls, timeout_s=timeout_s, error=error) if calls else []
 
 
 def fetch(what: str, references: list[Any], *, timeout_s: float) -> list[Any]:

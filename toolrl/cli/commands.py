@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,19 @@ def _add_config(parsers: Any) -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
-    from toolrl.pipelines.prepare import run_prepare
+    from toolrl.data.report import summary
+    from toolrl.pipelines.prepare import prepare
 
-    print(run_prepare(arguments))
+    report = prepare(
+        arguments.inputs,
+        out=arguments.out,
+        tokenizer=arguments.tokenizer,
+        template=arguments.template,
+        max_prompt_tokens=arguments.max_prompt_tokens,
+        heldout_share=arguments.heldout_share,
+        seed=arguments.seed,
+    )
+    print(json.dumps(report) if arguments.json else f"{summary(report)}\n{arguments.out}: train.parquet, heldout.parquet, report.md")
     return 0
 
 

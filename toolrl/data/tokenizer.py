@@ -45,6 +45,11 @@ class ChatTokenizer:
                 'set "special": false for them in tokenizer.json and tokenizer_config.json'
             )
 
+    @property
+    def size(self) -> int:
+        """Number of token ids."""
+        return len(self._tokenizer)
+
     def encode_prompt(self, prompt: Prompt, template: PromptTemplate) -> NDArray[np.int32]:
         """Return the token ids [T] of a prompt, up to and including the header of the assistant's turn.
 

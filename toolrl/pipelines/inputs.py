@@ -6,13 +6,16 @@ in seconds, with nothing started and nothing written.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from toolrl.config.schema import RlConfig
 from toolrl.data.draws import PromptStream
+from toolrl.data.fingerprint import digest
 from toolrl.data.source import load_prompts
 from toolrl.data.template import PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
@@ -23,6 +26,7 @@ from toolrl.reward.verifier import make_verifier
 from toolrl.types import Draw, Prompt
 
 _DEMO_MODEL = "demo://start"
+_BLANK_MODEL = "demo://blank"
 _HELDOUT_SALT = 0x5EED
 """Keeps the seeds of evaluation apart from those of training draws of the same number."""
 
@@ -44,6 +48,19 @@ def resolve_model(path: str) -> str:
     if path == _DEMO_MODEL:
         return str(importlib.resources.files("toolrl") / "testing" / "start")
     return path
+
+
+@contextmanager
+def start_model(path: str, *, seed: int) -> Iterator[str]:
+    """Yield the folder of a start model. That of `demo://blank` is made here, with random weights, and is gone afterwards."""
+    if path != _BLANK_MODEL:
+        yield resolve_model(path)
+        return
+    from toolrl.testing.demo_model import make_model  # needs torch, which checks of a configuration do not
+
+    with TemporaryDirectory(prefix="toolrl-blank-") as folder:
+        make_model(Path(folder), seed=seed)
+        yield folder
 
 
 def load_inputs(config: RlConfig) -> Inputs:
@@ -74,17 +91,10 @@ def load_inputs(config: RlConfig) -> Inputs:
 
 def _require_disjoint(train: Sequence[Prompt], heldout: Sequence[Prompt]) -> None:
     """Raise DataError where a held-out conversation is trained on: its reward would measure memory."""
-    seen = {_digest(prompt) for prompt in train}
-    shared = [prompt.id for prompt in heldout if _digest(prompt) in seen]
+    seen = {digest(prompt) for prompt in train}
+    shared = [prompt.id for prompt in heldout if digest(prompt) in seen]
     if shared:
         raise DataError(
             f"data.heldout: {len(shared)} of {len(heldout)} prompts are in data.train too (first: {shared[0]!r}); "
             "split the rows with `toolrl prepare`, or name other held-out rows"
         )
-
-
-def _digest(prompt: Prompt) -> bytes:
-    text = "\x1f".join(f"{m.role}\x1e{m.content}" for m in prompt.messages) + "\x1d" + "\x1f".join(t.name for t in prompt.tools)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-

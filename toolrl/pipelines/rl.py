@@ -1,0 +1,183 @@
+"""`toolrl rl`: checks everything, then trains by reinforcement learning in a run folder, resuming what is there.
+
+settings ─> inputs (model, prompts, audit) ─> placement ─> run folder ─> cluster ─> actors ─> loop ─> export, plots, summary
+            └────────────── a user's mistake ends here: one message, nothing written ──────────┘
+
+A run that is killed goes on from its newest checkpoint when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolrl.actors.cluster import LOCAL, connected, granted, local_nodes
+from toolrl.actors.engine import EnginePool
+from toolrl.actors.learner import LearnerGroup, SenderSettings
+from toolrl.actors.placement import Placement, bundles_of, fit
+from toolrl.actors.reward import ScorerPool
+from toolrl.actors.start import Stage
+from toolrl.actors.wait import objects
+from toolrl.calls.render import render_completion
+from toolrl.checkpoint.store import Checkpoint, CheckpointStore
+from toolrl.config.load import load, to_yaml
+from toolrl.config.schema import RlConfig
+from toolrl.controller.loop import Controller
+from toolrl.errors import RolloutError
+from toolrl.evaluation.heldout import HeldoutEvaluator
+from toolrl.monitor.prompts import write_prompts
+from toolrl.monitor.rollouts import RolloutWriter
+from toolrl.monitor.rundir import RunFolder, check
+from toolrl.pipelines import closing
+from toolrl.pipelines.inputs import Inputs, load_inputs
+from toolrl.pipelines.sinks import open_sinks
+from toolrl.pipelines.store import RunStore, export_final
+from toolrl.rollout.settings import EngineSettings
+from toolrl.types import RunState, Sampling
+from toolrl.weights.gate import Gate
+from toolrl.weights.push import Publisher
+
+PROBE_TOKENS = 1024
+"""Most tokens of a probe sequence: enough to meet every weight, few enough to run after each push."""
+MIB = 2**20
+
+
+def rl(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
+    """Run `toolrl rl` and return its exit code. Raises ToolRLError."""
+    config = load(RlConfig, arguments)
+    run = Path(config.run.dir)
+    check(run, config)
+    inputs = load_inputs(config)
+    bundles = bundles_of(config)
+    if dry_run:
+        print(_plan(config, inputs, fit(bundles, local_nodes(config.cluster)) if config.cluster.address == LOCAL else None))
+        return 0
+    store = CheckpointStore(run / "checkpoints", config.checkpoint.keep)
+    newest = store.newest() if run.exists() else None
+    if newest is None or newest.state.version < config.run.steps:
+        print(closing.opening(config, inputs, newest), flush=True)
+        with connected(config.cluster, bundles) as placement, RunFolder(run, config) as folder:
+            with granted(placement, timeout_s=config.cluster.placement_timeout_s) as group:
+                stage = Stage(placement, group, on_gpu=config.cluster.device == "cuda")
+                asyncio.run(_train(config, inputs, folder, stage, store, newest))
+            closing.finish(folder, store)
+    summary = json.loads((run / "summary.json").read_text())
+    print(json.dumps(summary) if as_json else closing.text(config, summary))
+    return 0
+
+
+async def _train(
+    config: RlConfig, inputs: Inputs, folder: RunFolder, stage: Stage, store: CheckpointStore, newest: Checkpoint | None
+) -> None:
+    """Start the actors, bring them to where the run stands, and train to its end."""
+    start = time.monotonic()
+    gate = Gate()
+    names = [f"engine-{i}" for i in range(config.engine.num)]
+    settings = [EngineSettings.from_config(config, inputs.model_path, name) for name in names]
+    engines = stage.engines(settings, config.engine, timeout_s=config.weights.timeout_s)
+    pool = EnginePool(engines, gate)
+    learner = LearnerGroup(stage.learners(config.learner, _rank_arguments(config, inputs), _sender(config)), config.learner, engines)
+    scorer = ScorerPool(lambda i: stage.reward_worker(i, inputs.verifier, config.reward), config.reward)
+    await asyncio.gather(pool.start(timeout_s=config.engine.start_timeout_s), learner.start(), scorer.start())
+    state = newest.state if newest else RunState()
+    if newest:
+        await learner.load(newest.path, timeout_s=config.checkpoint.timeout_s)
+    print(closing.started(time.monotonic() - start, folder.rewind(state.version)), flush=True)
+    write_prompts(folder.prompts, {"train": map(inputs.train.draw, range(len(inputs.train))), "heldout": inputs.heldout})
+    sinks = open_sinks(config, folder, state.version)
+    try:
+        controller = Controller(
+            loop=config.loop,
+            evaluation=config.eval,
+            checkpoint=config.checkpoint,
+            sampling=sampling_of(config),
+            advantage_eps=config.algo.advantage_eps,
+            prompts=inputs.train,
+            engines=pool,
+            scorer=scorer,
+            learner=learner,
+            weights=Publisher(
+                engines,
+                learner,
+                gate,
+                config.weights,
+                dtype=config.model.dtype,
+                probes=probes(inputs, config.weights.probe_prompts),
+                drain_timeout_s=config.engine.sample_timeout_s,
+            ),
+            evaluator=_evaluator(config, inputs, pool, scorer),
+            store=RunStore(store, learner, config.checkpoint),
+            rollout_log=RolloutWriter(
+                folder.rollouts,
+                keep=config.monitor.rollouts,
+                fetch=lambda handles: objects("groups to log", handles, timeout_s=config.engine.sample_timeout_s, error=RolloutError),
+                attempt=folder.attempt,
+            ),
+            sink=sinks,
+            state=state,
+        )
+        await controller.run(config.run.steps)
+        await export_final(learner, folder.path, timeout_s=config.checkpoint.timeout_s)
+    finally:
+        sinks.close()
+        await scorer.stop()
+
+
+def sampling_of(config: RlConfig) -> Sampling:
+    """Return how training completions are sampled."""
+    section = config.sampling
+    return Sampling(n=section.n, temperature=section.temperature, top_p=section.top_p, max_tokens=section.max_tokens)
+
+
+def probes(inputs: Inputs, number: int) -> list[NDArray[np.int32]]:
+    """Return the fixed sequences of the parity probe: prompts of the run, each with its right answer."""
+    sequences = []
+    for draw in map(inputs.train.draw, range(min(number, len(inputs.train)))):
+        answer = inputs.tokenizer.encode_completion(render_completion(draw.prompt.reference, "probe"))
+        sequences.append(np.concatenate([draw.token_ids, answer])[:PROBE_TOKENS])
+    return sequences
+
+
+def _rank_arguments(config: RlConfig, inputs: Inputs) -> dict[str, Any]:
+    return {
+        "model": replace(config.model, path=inputs.model_path),
+        "learner": config.learner,
+        "algo": config.algo,
+        "temperature": config.sampling.temperature,
+        "device": config.cluster.device,
+        "seed": config.run.seed,
+        "total_steps": config.run.steps * config.learner.minibatches,
+    }
+
+
+def _sender(config: RlConfig) -> SenderSettings:
+    weights = config.weights
+    return SenderSettings(weights.backend, weights.bucket_mib * MIB, config.model.dtype, weights.timeout_s)
+
+
+def _evaluator(config: RlConfig, inputs: Inputs, pool: EnginePool, scorer: ScorerPool) -> HeldoutEvaluator | None:
+    if not inputs.heldout:
+        return None
+    return HeldoutEvaluator(
+        inputs.heldout, engines=pool, scorer=scorer, temperature=config.eval.temperature, max_tokens=config.sampling.max_tokens
+    )
+
+
+def _plan(config: RlConfig, inputs: Inputs, placement: Placement | None) -> str:
+    """Return what `--dry-run` prints. Raises PlacementError where this machine is too small."""
+    lines = [to_yaml(config).rstrip(), "", *closing.facts(inputs), "placement:"]
+    if placement is None:
+        lines += [f"  {', '.join(b.roles)}: {b.cpus:g} CPU, {b.gpus} GPU" for b in bundles_of(config)]
+        lines.append(f"  on the cluster at {config.cluster.address}, which a dry run does not ask")
+    else:
+        lines.append(placement.table())
+        placement.require_fit()
+    return "\n".join([*lines, "everything checked; nothing was started"])

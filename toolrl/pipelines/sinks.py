@@ -1,0 +1,28 @@
+"""Where a run's metrics go: its folder, the terminal, and what the settings ask for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Literal
+
+from toolrl.config.schema import RlConfig
+from toolrl.monitor.lines import JsonlSink
+from toolrl.monitor.rundir import RunFolder
+from toolrl.monitor.sinks import ConsoleSink, ManySinks
+from toolrl.protocols import Sink
+from toolrl.types import WeightVersion
+
+
+def open_sinks(config: RlConfig, folder: RunFolder, start: WeightVersion) -> ManySinks:
+    """Open the sinks of a run that goes on from version `start`."""
+    sinks: list[Sink] = [JsonlSink(folder.metrics), ConsoleSink(config.run.steps)]
+    if config.monitor.tensorboard:
+        from toolrl.monitor.tensorboard_sink import TensorBoardSink
+
+        sinks.append(TensorBoardSink(folder.path / "tensorboard", start))
+    if config.monitor.wandb != "off":
+        from toolrl.monitor.wandb_sink import WandbSink
+
+        mode: Literal["offline", "online"] = "online" if config.monitor.wandb == "online" else "offline"
+        sinks.append(WandbSink(folder.path, project=config.monitor.wandb_project, mode=mode, config=asdict(config)))
+    return ManySinks(sinks)

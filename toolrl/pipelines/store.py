@@ -1,0 +1,57 @@
+"""The checkpoints of a run, filled by the learner's ranks: `protocols.Store`.
+
+begin ─> every rank writes its files ─> commit (fsync, rename, mark) ─> best: the same with weights only, as a Hugging Face folder
+
+All ranks write into one folder; it becomes a checkpoint only once every one of them has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from toolrl.actors.learner import LearnerGroup
+from toolrl.checkpoint.store import CheckpointStore
+from toolrl.config.schema import CheckpointConfig
+from toolrl.types import RunState
+
+FINAL = "final"
+"""Folder of a run with the model it ended with."""
+
+
+class RunStore:
+    """Saves a run through its learner group."""
+
+    def __init__(self, store: CheckpointStore, learner: LearnerGroup, config: CheckpointConfig) -> None:
+        self._store = store
+        self._learner = learner
+        self._config = config
+
+    async def save(self, state: RunState) -> Mapping[str, float]:
+        """Write a checkpoint of `state`, and the best weights if they are those of `state`. Raises CheckpointError kin."""
+        start = time.monotonic()
+        aside = self._store.begin(state.version)
+        await self._learner.save(aside, timeout_s=self._config.timeout_s)
+        path = await asyncio.to_thread(self._store.commit, aside, state)
+        if self._config.best and state.best_version == state.version:
+            aside = self._store.begin_best()
+            await self._learner.export(aside, timeout_s=self._config.timeout_s)
+            await asyncio.to_thread(self._store.commit, aside, state)
+        return {"checkpoint/save_s": time.monotonic() - start, "checkpoint/bytes": float(_bytes(path))}
+
+
+async def export_final(learner: LearnerGroup, run: Path, *, timeout_s: float) -> Path:
+    """Write the model a run ended with as a Hugging Face folder: there is a whole one or none."""
+    final, aside = run / FINAL, run / f".{FINAL}.tmp"
+    shutil.rmtree(aside, ignore_errors=True)
+    await learner.export(aside, timeout_s=timeout_s)
+    shutil.rmtree(final, ignore_errors=True)
+    aside.rename(final)
+    return final
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
