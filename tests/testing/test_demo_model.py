@@ -6,7 +6,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from toolrl.data.demo.demonstrations import demo_demonstrations
 from toolrl.data.template import PromptTemplate
-from toolrl.testing.demo_model import END_OF_TURN, TAGS, VOCAB_SIZE, make_model, make_tokenizer, tiny_model
+from toolrl.testing.demo_model import END_OF_TURN, MAX_VOCAB_SIZE, TAGS, make_model, make_tokenizer, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,8 @@ def test_the_tokenizer_is_the_same_wherever_it_is_made(tmp_path):
     assert (files[0] / "tokenizer.json").read_bytes() == (files[1] / "tokenizer.json").read_bytes()
 
 
-def test_the_vocabulary_has_the_stated_size_and_the_turn_ends_with_the_eos(tokenizer):
-    assert len(tokenizer) == VOCAB_SIZE
+def test_the_merges_end_before_the_vocabulary_is_full_and_the_turn_ends_with_the_eos(tokenizer):
+    assert 1000 < len(tokenizer) < MAX_VOCAB_SIZE
     assert tokenizer.eos_token == END_OF_TURN
 
 
@@ -45,11 +45,22 @@ def test_tags_are_one_token_each_and_survive_decoding_without_special_tokens(tok
         assert tokenizer.decode([token, tokenizer.eos_token_id], skip_special_tokens=True) == tag
 
 
-def test_a_word_is_one_token_and_the_same_in_a_request_and_in_a_call(tokenizer):
-    for word in ("Paris", "paella", "get_forecast", "fahrenheit", "17"):
-        (token,) = tokenizer.encode(word)
-        assert token in tokenizer.encode(f"weather in {word} please")
-        assert token in tokenizer.encode(f'[{{"name": "{word}"}}]')
+def test_a_word_has_the_same_tokens_in_a_request_and_in_a_call(tokenizer):
+    for word, number in (("Paris", 1), ("paella", 1), ("get_forecast", 2), ("fahrenheit", 1), ("17", 2)):
+        tokens = tokenizer.tokenize(word)
+        assert len(tokens) == number
+        for text in (f"weather in {word} please", f'[{{"name": "{word}"}}]', f'{{"name": {word}, '):
+            shown = tokenizer.tokenize(text)
+            assert any(shown[i : i + number] == tokens for i in range(len(shown)))
+
+
+def test_a_tokenizer_beside_a_model_is_the_one_that_was_made(tmp_path, tokenizer):
+    """Transformers chooses a tokenizer's class by the model's type, whatever the tokenizer's own file says."""
+    tiny_model(tmp_path, tied=False)
+    beside = AutoTokenizer.from_pretrained(tmp_path)
+    for prompt, completion in demo_demonstrations(50, seed=3):
+        text = shown(tokenizer, prompt) + completion
+        assert beside.encode(text) == tokenizer.encode(text)
 
 
 def test_every_piece_of_unseen_demonstrations_is_a_whole_token_so_that_none_is_long(tokenizer):
@@ -57,9 +68,9 @@ def test_every_piece_of_unseen_demonstrations_is_a_whole_token_so_that_none_is_l
     for prompt, completion in demo_demonstrations(500, seed=99):
         lengths.append((len(tokenizer.encode(shown(tokenizer, prompt))), len(tokenizer.encode(completion))))
     prompt_tokens, completion_tokens = zip(*lengths, strict=True)
-    assert 70 < sum(prompt_tokens) / 500 < 100
+    assert 80 < sum(prompt_tokens) / 500 < 100
     assert max(prompt_tokens) <= 160
-    assert max(completion_tokens) <= 64
+    assert max(completion_tokens) <= 80
 
 
 def test_the_chat_template_marks_turns_and_opens_the_assistants(tokenizer):
@@ -72,7 +83,7 @@ def test_the_demo_model_has_under_a_million_parameters_and_its_head_starts_as_it
     make_model(tmp_path, seed=0)
     model = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert model.config.architectures == ["Qwen2ForCausalLM"]
-    assert sum(p.numel() for p in model.parameters()) == 771_712
+    assert sum(p.numel() for p in model.parameters()) < 1_000_000
     assert model.lm_head.weight.data_ptr() != model.model.embed_tokens.weight.data_ptr()
     assert torch.equal(model.lm_head.weight, model.model.embed_tokens.weight)
 
@@ -98,4 +109,4 @@ def test_a_tiny_model_is_tied_or_has_a_head_of_its_own(tmp_path, architecture, t
     assert torch.equal(model.lm_head.weight, model.model.embed_tokens.weight) is tied
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     ids = torch.tensor([tokenizer.encode("play some jazz")])
-    assert model(ids).logits.shape == (1, ids.shape[1], VOCAB_SIZE)
+    assert model(ids).logits.shape == (1, ids.shape[1], len(tokenizer))

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from toolrl.data.demo.demonstrations import demo_demonstrations
 from toolrl.data.template import PromptTemplate
 
 Model = TypeVar("Model", Qwen2ForCausalLM, LlamaForCausalLM)
 
-VOCAB_SIZE = 1280
+MAX_VOCAB_SIZE = 2000
+"""Where merges would end; those of the demo end before."""
 NUM_TEXTS = 4000
 MAX_POSITIONS = 8192
 PAD, START_OF_TURN, END_OF_TURN = SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -31,9 +32,9 @@ TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
 """Ordinary text to the decoder: special tokens would vanish from a completion's text, and with them every reward."""
 
 _TAG = re.compile("|".join(TAGS))
-PIECES = r"[A-Za-z_]+|[0-9]{1,2}|\n|[^\sA-Za-z0-9_]+(?: [^\sA-Za-z0-9_]+)* ?\n?|\s"
-"""Words and digits stand alone, without the space before them, so that a value has the same tokens in a request and in JSON; that is what
-makes copying easy to learn. Punctuation keeps its spaces, so that the frame of a call is few tokens."""
+PIECES = r"_?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
+"""What merges may join: Qwen2's own pieces, but letters never with the space or the quote before them. A value then has the same tokens in
+a request and in JSON, which makes copying easy to learn."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -41,47 +42,32 @@ CHAT_TEMPLATE = (
 )
 
 
-def make_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+def make_tokenizer(folder: Path) -> Qwen2Tokenizer:
     """Make the demo's tokenizer and save it in `folder`, where `transformers.AutoTokenizer` finds it.
 
-    Every piece of the demo's text is one token whatever the merges (`ignore_merges`), so that each word of a value, however rare, is
-    copied in one step; other text falls back on merges, and in the end on bytes.
+    Merges are learned until every piece of the demo's text is one token, so that each word of a value, however rare, is copied in one step;
+    other text falls back on bytes. It is Qwen2's tokenizer with our vocabulary, because Transformers rebuilds the tokenizer of a Qwen2
+    folder from vocabulary and merges alone, whatever else its file says.
     """
-    split = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    pieces = sorted({piece for text in _texts() for part in _TAG.split(text) for piece, _ in split.pre_tokenize_str(part)})
-    names = [*SPECIALS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    names += [piece for piece in pieces if piece not in names]
-    merges = _merges(split, pieces, names)
-    tokenizer = Tokenizer(BPE(vocab={name: i for i, name in enumerate(names)}, merges=merges, ignore_merges=True))
-    tokenizer.pre_tokenizer = split
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIALS])
-    tokenizer.add_tokens([AddedToken(token, special=False) for token in TAGS])
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END_OF_TURN, pad_token=PAD, model_max_length=MAX_POSITIONS)
-    fast.chat_template = CHAT_TEMPLATE
-    fast.save_pretrained(folder)
-    return fast
-
-
-def _merges(split: pre_tokenizers.PreTokenizer, pieces: Sequence[str], names: list[str]) -> list[tuple[str, str]]:
-    """Learn merges from the pieces, and append what they make to `names` until the vocabulary is full."""
     learner = Tokenizer(BPE())
-    learner.pre_tokenizer = split
-    decoder = decoders.ByteLevel()
-    learner.train_from_iterator((decoder.decode([piece]) for piece in pieces), BpeTrainer(vocab_size=2 * VOCAB_SIZE, show_progress=False))
-    merges = []
-    for left, right in json.loads(learner.to_str())["model"]["merges"]:
-        if left + right not in names:
-            if len(names) == VOCAB_SIZE - len(TAGS):
-                break
-            names.append(left + right)
-        merges.append((left, right))
-    return merges
+    learner.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(PIECES), behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = BpeTrainer(
+        vocab_size=MAX_VOCAB_SIZE, min_frequency=1, show_progress=False, initial_alphabet=alphabet, special_tokens=list(SPECIALS)
+    )
+    learner.train_from_iterator(sorted({piece for text in _texts() for piece in re.split(_TAG, text)}), trainer)
+    model = json.loads(learner.to_str())["model"]
+    merges = [tuple(pair) for pair in model["merges"]]
+    tokenizer = Qwen2Tokenizer(
+        vocab=model["vocab"], merges=merges, unk_token=PAD, eos_token=END_OF_TURN, pad_token=PAD, model_max_length=MAX_POSITIONS
+    )
+    tokenizer.add_tokens([AddedToken(token, special=True) for token in SPECIALS])
+    tokenizer.add_tokens([AddedToken(token, special=False) for token in TAGS])
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    return tokenizer
 
 
 def make_model(folder: Path, *, seed: int) -> None:
@@ -116,8 +102,8 @@ def tiny_model(folder: Path, *, tied: bool, architecture: str = "qwen2", seed: i
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=2,  # vLLM's attention on CPU wants heads of 32 or more
+        num_key_value_heads=1,
         max_position_embeddings=MAX_POSITIONS,
         initializer_range=0.05,
         tie_word_embeddings=tied,
@@ -125,7 +111,7 @@ def tiny_model(folder: Path, *, tied: bool, architecture: str = "qwen2", seed: i
     _random(make, config, seed).save_pretrained(folder)
 
 
-def _ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int | None]:
+def _ids(tokenizer: Qwen2Tokenizer) -> dict[str, int | None]:
     ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
     return {"vocab_size": len(tokenizer), **ids}
 
