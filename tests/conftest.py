@@ -54,3 +54,13 @@ def make_byte_tokenizer():
 def byte_tokenizer(tmp_path_factory, make_byte_tokenizer):
     """The folder of a byte tokenizer whose tags are ordinary text to the decoder."""
     return make_byte_tokenizer(tmp_path_factory.mktemp("byte-tokenizer"))
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """A local Ray cluster for tests of actors; other tests start their own drivers, each with a cluster of its own."""
+    import ray
+
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _node_ip_address="127.0.0.1")
+    yield
+    ray.shutdown()

@@ -19,7 +19,14 @@ def test_on_cpu_each_actor_has_its_own_bundle():
 
 
 def test_colocated_ranks_share_the_bundle_of_their_engine():
-    gpu = ("cluster.device=cuda", "weights.backend=nccl", "cluster.colocated=true", "engine.num=2", "engine.tensor_parallel=2", "learner.num_ranks=4")
+    gpu = (
+        "cluster.device=cuda",
+        "weights.backend=nccl",
+        "cluster.colocated=true",
+        "engine.num=2",
+        "engine.tensor_parallel=2",
+        "learner.num_ranks=4",
+    )
     bundles = bundles_of(config(*gpu, "reward.workers=1", "engine.cpus=1", "learner.cpus_per_rank=0.5"))
     assert bundles[0] == Bundle(2.0, 2, ("engine-0", "learner-0", "learner-1"))
     assert bundles[1] == Bundle(2.0, 2, ("engine-1", "learner-2", "learner-3"))

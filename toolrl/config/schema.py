@@ -154,7 +154,7 @@ class LearnerConfig:
     max_tokens_per_microbatch: int = 16384
     """Tokens of one forward and backward pass on a rank, padding included."""
     optimizer: str = "adamw"
-    """adamw, or muon (hidden matrices by Muon, the rest by AdamW; one rank only)."""
+    """adamw, or muon (hidden matrices by Muon, the rest by AdamW): for small models trained from scratch."""
     lr: float = 1e-6
     """Learning rate (of AdamW)."""
     muon_lr: float = 0.02

@@ -19,6 +19,8 @@ class SftDataConfig:
     """Prompt plus completion; longer rows are left out, and counted."""
     copy_warmup_steps: int = 0
     """Optimizer steps on random sequences repeated once, which teach a model from scratch to copy; they come first."""
+    copy_warmup_rows: int = 64
+    """Sequences of one such step."""
 
 
 @dataclass(frozen=True)

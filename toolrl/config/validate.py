@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from toolrl.config.schema import ClusterConfig, LearnerConfig, ModelConfig, RlConfig
+from toolrl.config.schema import ClusterConfig, ModelConfig, RlConfig
 from toolrl.config.sft import SftConfig
 
 CHOICES = {
@@ -30,6 +30,7 @@ CHOICES = {
 AT_LEAST_ONE = (
     "run.steps", "data.max_prompt_tokens", "data.max_tokens", "sampling.max_tokens", "engine.num", "engine.tensor_parallel",
     "engine.max_num_seqs", "engine.threads", "reward.workers", "reward.groups_per_call", "loop.prompts_per_batch", "loop.rows_per_batch",
+    "data.copy_warmup_rows",
     "loop.max_dull_in_row", "learner.num_ranks", "learner.minibatches", "learner.max_tokens_per_microbatch", "learner.threads",
     "weights.probe_prompts", "weights.bucket_mib", "eval.prompts", "checkpoint.keep",
 )  # fmt: skip
@@ -48,7 +49,7 @@ ABOVE_ZERO = (
 
 def problems(config: RlConfig | SftConfig) -> list[str]:
     """Return every contradiction in `config`, in the order of the schema."""
-    found = [*_values(config), *_shared(config.model, config.learner, config.cluster)]
+    found = [*_values(config), *_shared(config.model, config.cluster)]
     return found + list(_rl(config) if isinstance(config, RlConfig) else _sft(config))
 
 
@@ -73,11 +74,9 @@ def _values(config: RlConfig | SftConfig) -> Iterator[str]:
             yield f"{key}: got {value}; set it above 0"
 
 
-def _shared(model: ModelConfig, learner: LearnerConfig, cluster: ClusterConfig) -> Iterator[str]:
+def _shared(model: ModelConfig, cluster: ClusterConfig) -> Iterator[str]:
     if not model.path:
         yield "model.path: got nothing; name a Hugging Face folder, a hub model, or demo://start"
-    if learner.optimizer == "muon" and learner.num_ranks > 1:
-        yield f"learner.optimizer: muon works on whole matrices, got learner.num_ranks={learner.num_ranks}; set it to 1 or use adamw"
     if model.attention == "flash_attention_2" and cluster.device == "cpu":
         yield "model.attention: flash_attention_2 needs cluster.device=cuda; use sdpa"
 

@@ -36,7 +36,7 @@ from toolrl.types import WeightVersion
 
 SHOW_EVERY = 25
 """Steps between two lines at the terminal."""
-COPY_LENGTHS = (4, 32)
+COPY_LENGTHS = (4, 16)
 """Fewest and most tokens of a sequence to copy."""
 
 
@@ -81,10 +81,10 @@ def demonstrations(config: SftConfig, model_path: str) -> list[Demonstration]:
 
 def batch_of(step: int, rows: Sequence[Demonstration], config: SftConfig, vocabulary: int) -> list[Demonstration]:
     """Return the demonstrations of optimizer step `step`, counted from 0."""
-    size = config.loop.rows_per_batch
     if step < config.data.copy_warmup_steps:
         random = np.random.default_rng((config.run.seed, step))
-        return [_copying(random, vocabulary) for _ in range(size)]
+        return [_copying(random, vocabulary) for _ in range(config.data.copy_warmup_rows)]
+    size = config.loop.rows_per_batch
     first = (step - config.data.copy_warmup_steps) * size
     return [_row(first + i, rows, config.run.seed) for i in range(size)]
 
