@@ -9,8 +9,9 @@ from toolrl.learner.packing import shard_batch
 
 pytestmark = pytest.mark.stack
 TEMPERATURE = 0.8
-ALGO = AlgoConfig(clip_low=0.2, clip_high=0.28, kl_coef=0.05, importance="token", importance_cap=1.3)
-LR = 1e-3
+ALGO = AlgoConfig(clip_low=0.005, clip_high=0.008, kl_coef=0.05, importance="token", importance_cap=1.3)
+LR = 2e-4
+"""Small, with narrow clips: Adam turns the rounding of a gradient near 0 into a step of any size up to this, on either side."""
 
 
 def learner(**changes):
@@ -64,11 +65,14 @@ class PlainTrainer:
         return {name: p.detach().numpy() for name, p in self.policy.model.named_parameters()}
 
 
-def distance(got, want):
-    """Relative error of all tensors together."""
+def norm(tensors):
+    return sum(float((tensor.astype(np.float64) ** 2).sum()) for tensor in tensors.values()) ** 0.5
+
+
+def distance(got, want, scale=None):
+    """Error of all tensors together, relative to `scale` or else to their norm."""
     assert got.keys() == want.keys()
-    gap = sum(float(((got[name] - want[name]).astype(np.float64) ** 2).sum()) for name in want)
-    return (gap / sum(float((want[name].astype(np.float64) ** 2).sum()) for name in want)) ** 0.5
+    return norm({name: got[name] - want[name] for name in want}) / (scale or norm(want))
 
 
 @pytest.mark.parametrize(
@@ -95,8 +99,10 @@ def test_any_split_over_ranks_and_micro_batches_trains_as_the_plain_loop_does(
         loss, gradients = reference.step(batch, minibatches)
         metrics, got = ranks.step(shards, batch.groups, gradients=True)[-1]
         assert len(got) == minibatches
+        largest = max(norm(gradient) for gradient in gradients)  # an optimizer step of dull groups has next to none
         for ours, theirs in zip(got, gradients, strict=True):
-            assert distance(ours, theirs) <= 1e-5
+            assert distance(ours, theirs, largest) <= 1e-5
+        assert (metrics["learner/clip_share"] > 0) == (minibatches > 1)
         assert metrics["learner/loss"] == pytest.approx(loss, rel=1e-5, abs=1e-6)
         assert distance(ranks.weights(), reference.weights()) <= 1e-5
 

@@ -72,6 +72,7 @@ class MuonAdamW(AdamW):
         state = self.state[flat]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(flat)
+            state["step"] = torch.zeros(())  # AdamW looks for it when it loads a state
         momentum = state["momentum"].lerp_(grad, 1 - self.momentum)
         ahead = grad.lerp(momentum, self.momentum)  # Nesterov
         rows, columns = group["matrix"]
