@@ -69,6 +69,11 @@ def test_quotes_without_end_are_measured_in_linear_time():
     assert reason_of("[[" + '"' + '\\"[' * 200_000) is Reason.INVALID_JSON
 
 
+def test_a_repeated_key_among_many_is_named_in_linear_time():
+    with pytest.raises(JsonError, match="'k7' stands twice"):
+        decode("{" + "".join(f'"k{i}": 1, ' for i in range(80_000)) + '"k7": 2}')
+
+
 def test_python_rules_are_those_of_the_json_module():
     assert decode('{"a": 1, "a": 1.50}', PYTHON) == {"a": 1.5}
     assert decode("Infinity", PYTHON) == float("inf")

@@ -140,6 +140,15 @@ def test_a_call_where_none_was_wanted_is_unexpected():
     assert explain([], [], TOOLS) is None
 
 
+def test_marks_stacked_without_end_are_compared_as_they_are():
+    """Bringing them into order takes quadratic time: minutes for this text."""
+    stack = "\u0301\u0316" * 400_000
+    assert fault({"city": "x" + stack}, {"city": "x"}).reason is Reason.WRONG_VALUE
+    assert fault({"x" + stack: 1}, {}).reason is Reason.UNEXPECTED_ARGUMENT
+    assert fault({"city": "x" + stack}, {"city": "x" + stack}) is None
+    assert fault({"city": "o\u0316\u0301" + "\u0302" * 20}, {"city": "o\u0301\u0316" + "\u0302" * 20}) is None
+
+
 def test_any_number_of_invented_arguments_is_explained():
     found = explain([ToolCall("f", {f"k{i}": i for i in range(20_000)}), call()], [call(city="a"), call(city="b")], TOOLS)
     assert found.reason is Reason.MISSING_ARGUMENT

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 
 from toolrl.types import Json, Reason
@@ -60,8 +61,8 @@ def _constant(literal: str) -> Json:
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise JsonError(Reason.DUPLICATE_KEY, f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice in one object")
+        key = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise JsonError(Reason.DUPLICATE_KEY, f"the key {key!r} stands twice in one object")
     return found
 
 
