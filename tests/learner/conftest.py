@@ -33,7 +33,8 @@ class Ranks:
         worker = Path(__file__).with_name("rank_worker.py")
         env = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
         self._processes = [
-            subprocess.Popen([sys.executable, str(worker), listener.address, str(rank), str(num), str(port)], env=env) for rank in range(num)
+            subprocess.Popen([sys.executable, str(worker), listener.address, str(rank), str(num), str(port)], env=env)
+            for rank in range(num)
         ]
         connections = [listener.accept() for _ in range(num)]
         self._connections = [connection for _, connection in sorted(((c.recv(), c) for c in connections), key=lambda pair: pair[0])]

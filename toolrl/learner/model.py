@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations import HfDeepSpeedConfig
@@ -70,18 +71,25 @@ def load_policy(settings: ModelConfig, config: Any, deepspeed: dict[str, Any]) -
         deepspeed: The configuration of the engine that will hold it.
 
     Raises:
-        UserError: The weights are missing, unreadable, or do not fit the configuration.
+        UserError: The weights are missing, unreadable or incomplete.
     """
     logging.disable_progress_bar()  # one from each rank
     sharded_loading = HfDeepSpeedConfig(deepspeed)  # Transformers asks whether one is alive
     try:
-        causal = AutoModelForCausalLM.from_pretrained(
-            settings.path, config=config, dtype=DTYPES[settings.dtype], attn_implementation=settings.attention
+        causal, loading = AutoModelForCausalLM.from_pretrained(
+            settings.path,
+            config=config,
+            dtype=DTYPES[settings.dtype],
+            attn_implementation=settings.attention,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise UserError(f"model.path: cannot load the weights of {settings.path!r}: {error}") from error
     finally:
         del sharded_loading
+    if loading["missing_keys"]:  # Transformers fills them with random numbers
+        names = ", ".join(sorted(loading["missing_keys"])[:5])
+        raise UserError(f"model.path: {settings.path!r} lacks {len(loading['missing_keys'])} tensors of its model: {names}")
     if causal.get_output_embeddings().bias is not None:
         raise UserError(f"model.path: the head of {settings.path!r} has a bias, which is not supported; choose another model")
     causal.config.use_cache = False

@@ -1,0 +1,108 @@
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolrl.learner.packing import Demonstration, Row, cut_by_length, padding_share, shard_batch, shard_demonstrations
+from toolrl.types import Batch, GroupRef, Reason, ScoredGroup, Trajectory, Verdict, WeightVersion
+
+
+def batch(groups):
+    """`groups`: (prompt tokens, completion tokens of each member), drawn from number 100 on."""
+    made = []
+    for i, (prompt, completions) in enumerate(groups):
+        n = len(completions)
+        ref = GroupRef(100 + i, f"p{i}", prompt, tuple(completions), (WeightVersion(0),) * n, (False,) * n, "e", 0.0, f"handle {i}")
+        made.append(Trajectory(ScoredGroup(ref, (Verdict(1.0, Reason.CORRECT),) * n), tuple(i + k / 10 for k in range(n))))
+    return Batch(WeightVersion(3), tuple(made))
+
+
+def rows(shards):
+    return [row for shard in shards for step in shard.optimizer_steps for micro in step for row in micro.rows]
+
+
+def demo_like(seed, num_groups=16, n=8):
+    rng = np.random.default_rng(seed)
+    prompts = rng.normal(104, 25, num_groups).clip(40, 171).astype(int)
+    return batch([(int(p), [int(c) for c in rng.normal(35, 9, n).clip(10, 60)]) for p in prompts])
+
+
+GROUPS = st.lists(st.tuples(st.integers(1, 40), st.lists(st.integers(1, 40), min_size=1, max_size=5)), min_size=1, max_size=12)
+
+
+@given(GROUPS, st.integers(1, 4), st.integers(1, 4), st.integers(80, 300))
+def test_every_completion_is_computed_once_in_its_own_optimizer_step_under_the_token_limit(groups, num_ranks, minibatches, max_tokens):
+    made = batch(groups)
+    shards = shard_batch(made, num_ranks=num_ranks, minibatches=minibatches, max_tokens=max_tokens)
+    expected = {
+        Row(100 + i, k, prompt + tokens, i + k / 10)
+        for i, (prompt, completions) in enumerate(groups)
+        for k, tokens in enumerate(completions)
+    }
+    found = rows(shards)
+    assert len(found) == len(expected)
+    assert set(found) == expected
+    bounds = [100 + len(groups) * m // minibatches for m in range(minibatches + 1)]
+    for shard in shards:
+        assert len(shard.optimizer_steps) == minibatches
+        assert shard.handles == {draw: f"handle {draw - 100}" for draw in {row.draw for row in rows([shard])}}
+        for m, step in enumerate(shard.optimizer_steps):
+            assert all(bounds[m] <= row.draw < bounds[m + 1] for micro in step for row in micro.rows)
+            assert all(len(micro.rows) * max(row.tokens for row in micro.rows) <= max_tokens for micro in step if micro.rows)
+    for m in range(minibatches):
+        assert len({len(shard.optimizer_steps[m]) for shard in shards}) == 1, "ranks would wait for each other for ever"
+
+
+@given(GROUPS, st.integers(1, 4))
+def test_a_group_is_whole_on_one_rank(groups, num_ranks):
+    shards = shard_batch(batch(groups), num_ranks=num_ranks, minibatches=1, max_tokens=500)
+    assert sum(len(shard.handles) for shard in shards) == len(groups)
+
+
+def test_the_demo_is_balanced_within_five_percent_and_its_padding_is_small():
+    for seed in range(10):
+        shards = shard_batch(demo_like(seed), num_ranks=2, minibatches=1, max_tokens=16384)
+        tokens = [sum(row.tokens for row in rows([shard])) for shard in shards]
+        assert max(tokens) / (sum(tokens) / 2) <= 1.05
+        assert padding_share(shards) <= 0.12
+
+
+def test_rows_of_like_length_share_a_micro_batch():
+    groups = [(10, [10, 990]), (10, [12, 990])]
+    (shard,) = shard_batch(batch(groups), num_ranks=1, minibatches=1, max_tokens=100_000)
+    ((short, long),) = shard.optimizer_steps
+    assert sorted(row.tokens for row in short.rows) == [20, 22]
+    assert sorted(row.tokens for row in long.rows) == [1000, 1000]
+
+
+def test_a_rank_without_groups_keeps_step_with_empty_micro_batches():
+    first, second = shard_batch(batch([(10, [10, 10])]), num_ranks=2, minibatches=1, max_tokens=20)
+    assert [len(micro.rows) for micro in first.optimizer_steps[0]] == [1, 1]
+    assert [len(micro.rows) for micro in second.optimizer_steps[0]] == [0, 0]
+    assert not second.handles
+
+
+def test_a_sequence_that_fits_no_micro_batch_is_refused():
+    with pytest.raises(ValueError, match="51 tokens does not fit a micro-batch of 50"):
+        shard_batch(batch([(11, [40])]), num_ranks=1, minibatches=1, max_tokens=50)
+
+
+def test_a_shard_is_the_same_every_time_and_travels_by_pickle():
+    made = [shard_batch(demo_like(3), num_ranks=3, minibatches=4, max_tokens=2000) for _ in range(2)]
+    assert made[0] == made[1]
+    assert tuple(pickle.loads(pickle.dumps(shard)) for shard in made[0]) == made[0]  # noqa: S301
+
+
+def test_cutting_returns_every_index_once_shortest_first():
+    cut = cut_by_length([9, 3, 7, 3], max_tokens=10)
+    assert cut == [[1, 3], [2], [0]]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=30), st.integers(1, 4))
+def test_demonstrations_are_shared_out_alike(lengths, num_ranks):
+    made = [Demonstration(np.arange(n, dtype=np.int32), prompt_tokens=i) for i, n in enumerate(lengths)]
+    shards = shard_demonstrations(made, num_ranks=num_ranks, max_tokens=64)
+    assert len({len(shard.micro_batches) for shard in shards}) == 1
+    assert sorted(row.prompt_tokens for shard in shards for micro in shard.micro_batches for row in micro) == list(range(len(lengths)))

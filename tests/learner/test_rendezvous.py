@@ -1,0 +1,16 @@
+import pytest
+
+from toolrl.errors import DeadlineError
+from toolrl.learner.rendezvous import join
+
+LIMITS = {"device": "cpu", "start_timeout_s": 1.0, "step_timeout_s": 1.0}
+
+
+def test_a_rank_that_does_not_come_is_named_at_the_deadline(unused_port):
+    with pytest.raises(DeadlineError, match="ranks 1, 2 of 3 did not join within 1 s"):
+        join(0, 3, "127.0.0.1", unused_port, **LIMITS)
+
+
+def test_a_rank_zero_that_does_not_listen_is_named_at_the_deadline(unused_port):
+    with pytest.raises(DeadlineError, match=f"no rank 0 at 127.0.0.1:{unused_port} within 1 s"):
+        join(1, 2, "127.0.0.1", unused_port, **LIMITS)

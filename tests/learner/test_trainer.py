@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from toolrl.config.schema import AlgoConfig, LearnerConfig, ModelConfig
+from toolrl.errors import CheckpointError, LearnerError
+from toolrl.learner.packing import Demonstration, shard_batch, shard_demonstrations
+
+pytestmark = pytest.mark.stack
+SEQUENCES = [np.arange(3, 3 + n, dtype=np.int32) % 97 for n in (2, 31, 7, 18)]
+
+
+def fp32(path):
+    return ModelConfig(path=path, dtype="float32")
+
+
+def train(ranks, batch, minibatches=2):
+    shards = shard_batch(batch.batch, num_ranks=ranks.num, minibatches=minibatches, max_tokens=60)
+    return ranks.step(shards, batch.groups)[0]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_loaded_checkpoint_continues_bit_for_bit(ranks, models, plain, made, tmp_path, optimizer):
+    model = fp32(models["qwen2", True])
+    settings = LearnerConfig(lr=1e-3, optimizer=optimizer, schedule="cosine", warmup_steps=1)
+    batches = [made(seed, plain(model.path)) for seed in range(2)]
+    ranks.make(model, settings, algo=AlgoConfig(kl_coef=0.05), total_steps=9)
+    train(ranks, batches[0])
+    ranks.call("save", tmp_path)
+    expected = train(ranks, batches[1]), ranks.weights()
+    ranks.make(model, settings, algo=AlgoConfig(kl_coef=0.05), total_steps=9)
+    ranks.call("load", tmp_path)
+    assert ranks.each("call", [("__getattribute__", "optimizer_steps")] * ranks.num) == [2] * ranks.num
+    metrics, weights = train(ranks, batches[1]), ranks.weights()
+    for name in ("learner/loss", "learner/grad_norm", "learner/lr", "learner/kl"):
+        assert metrics[name] == expected[0][name]
+    for name, tensor in weights.items():
+        assert np.array_equal(tensor, expected[1][name]), name
+
+
+def test_a_checkpoint_that_is_not_there_is_an_error_that_names_the_folder(one_rank, models, tmp_path):
+    one_rank.make(fp32(models["qwen2", False]), LearnerConfig())
+    with pytest.raises(CheckpointError, match=str(tmp_path)):
+        one_rank.call("load", tmp_path)
+
+
+def test_bfloat16_computes_near_float32_and_learns_steps_too_small_for_bfloat16(two_ranks, models, plain):
+    path = models["qwen2", False]
+    two_ranks.make(ModelConfig(path=path, dtype="bfloat16"), LearnerConfig(lr=1e-5))
+    for ids, logp in zip(SEQUENCES, two_ranks.call("logprobs", SEQUENCES, 1.0)[0], strict=True):
+        np.testing.assert_allclose(logp, plain(path).logp(ids).detach().numpy(), atol=0.1)
+    shards = shard_demonstrations([Demonstration(ids, 1) for ids in SEQUENCES], num_ranks=2, max_tokens=40)
+    first = two_ranks.each("call", [("sft_step", shard) for shard in shards])[0]
+    for _ in range(30):
+        last = two_ranks.each("call", [("sft_step", shard) for shard in shards])[0]
+    assert last["learner/loss"] < first["learner/loss"] - 0.01
+
+
+def test_a_gradient_that_is_not_finite_ends_the_run_instead_of_being_skipped(one_rank, models, plain, made):
+    path = models["qwen2", False]
+    batch = made(0, plain(path))
+    batch.groups[0].completions[0].logprobs[:] = np.nan
+    one_rank.make(fp32(path), LearnerConfig())
+    with pytest.raises(LearnerError, match="not finite"):
+        train(one_rank, batch, minibatches=1)
