@@ -203,5 +203,6 @@ def _arguments(settings: EngineSettings) -> AsyncEngineArgs:
         logprobs_mode="processed_logprobs",  # under the temperature that sampled, as the learner computes them
         weight_transfer_config=WeightTransferConfig(backend=settings.weights_backend),
         worker_extension_cls="toolrl.weights.witness.Witness",
+        use_tqdm_on_load=False,
         disable_log_stats=True,
     )

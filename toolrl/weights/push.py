@@ -125,6 +125,7 @@ class Publisher:
         if not self._connected:
             await self._phase("connect", {"learner": self._learner.connect()})
             self._connected = True
+        clock.lap("connect_s")
         if self._settings.in_flight == "drain":
             await self._phase("drain", {f"{self._gate.inside} draws in flight": self._gate.drained()}, self._drain_timeout_s)
         clock.lap("drain_s")
