@@ -1,0 +1,91 @@
+"""The curves of a run as one picture, from metrics.jsonl.
+
+    reward (train, held out, greedy) | form and content
+    seconds by stage                 | parity of engine and learner, staleness
+
+Read from the file alone, so that a run can be plotted while it goes on, or on another machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")  # before pyplot: no display is needed
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from toolrl.monitor.lines import Line, read_lines
+
+STAGES = (("generation", "wait_generation"), ("learner", "learner"), ("push", "push"), ("evaluation", "eval"), ("checkpoint", "checkpoint"))
+SMOOTHED_OVER = 5
+"""Versions behind the thick line of the training reward."""
+
+
+def plot_curves(metrics: Path, target: Path) -> None:
+    """Write the curves of `metrics` (metrics.jsonl) as the PNG `target`; a run without a trained version gives empty axes."""
+    lines = read_lines(metrics)
+    figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout="constrained")
+    _rewards(axes[0, 0], lines)
+    _form_and_content(axes[0, 1], lines)
+    _stages(axes[1, 0], lines)
+    _parity(axes[1, 1], lines)
+    for axis in axes.flat:
+        axis.set_xlabel("version (batches trained)")
+        axis.grid(alpha=0.3)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize="small")
+    figure.suptitle(metrics.parent.name)
+    figure.savefig(target, dpi=120)
+    plt.close(figure)
+
+
+def _series(lines: Sequence[Line], name: str) -> tuple[list[float], list[float]]:
+    found = [(line["version"], line[name]) for line in lines if line.get(name) is not None]
+    return [version for version, _ in found], [value for _, value in found]
+
+
+def _rewards(axis: Axes, lines: Sequence[Line]) -> None:
+    versions, rewards = _series(lines, "reward/mean")
+    axis.plot(versions, rewards, color="tab:blue", alpha=0.3)
+    smooth = [sum(part) / len(part) for part in (rewards[max(0, i - SMOOTHED_OVER + 1) : i + 1] for i in range(len(rewards)))]
+    axis.plot(versions, smooth, color="tab:blue", label="training (mean of 5)")
+    for name, label, color in (("heldout/reward", "held out, sampled", "tab:orange"), ("heldout/greedy", "held out, greedy", "tab:green")):
+        at, values = _series(lines, name)
+        errors = _series(lines, name.replace("reward", "stderr") if name.endswith("reward") else f"{name}_stderr")[1]
+        axis.errorbar(at, values, yerr=errors or None, color=color, marker="o", capsize=3, label=label)
+    axis.set(title="Reward (bars: standard error)", ylim=(-0.02, 1.02))
+
+
+def _form_and_content(axis: Axes, lines: Sequence[Line]) -> None:
+    for name, label, style in (
+        ("reward/format_right", "form, training", "-"),
+        ("reward/content_right", "content, training", "-"),
+        ("heldout/format_right", "form, held out", "o--"),
+        ("heldout/content_right", "content, held out", "o--"),
+    ):
+        axis.plot(*_series(lines, name), style, label=label)
+    axis.set(title="Form and content", ylim=(-0.02, 1.02))
+
+
+def _stages(axis: Axes, lines: Sequence[Line]) -> None:
+    trained = [line for line in lines if line["version"] > 0]
+    versions = [line["version"] for line in trained]
+    seconds = [[line.get(f"loop/{name}_s", 0.0) for line in trained] for _, name in STAGES]
+    if versions:
+        axis.stackplot(versions, seconds, labels=[label for label, _ in STAGES], alpha=0.8)
+    axis.set(title="Seconds of a step, by stage")
+
+
+def _parity(axis: Axes, lines: Sequence[Line]) -> None:
+    versions, values = _series(lines, "weights/parity_max_abs_dlogp")
+    if values:
+        axis.semilogy(versions, values, ".", color="tab:red", label="largest |Δ log p| after the push (nats)")
+    axis.set(title="Engine against learner; staleness")
+    versions, values = _series(lines, "loop/staleness_max")
+    if any(values):
+        beside = axis.twinx()
+        beside.step(versions, values, color="tab:gray", alpha=0.6)
+        beside.set_ylabel("largest staleness (versions)")
