@@ -20,6 +20,8 @@ from matplotlib.axes import Axes
 from toolrl.monitor.lines import Line, read_lines
 
 STAGES = (("generation", "wait_generation"), ("learner", "learner"), ("push", "push"), ("evaluation", "eval"), ("checkpoint", "checkpoint"))
+PARITY_RANGE = (1e-7, 1e-3)
+"""Shown at least: float32's own noise to what would stop a run."""
 SMOOTHED_OVER = 5
 """Versions behind the thick line of the training reward."""
 
@@ -83,6 +85,7 @@ def _parity(axis: Axes, lines: Sequence[Line]) -> None:
     versions, values = _series(lines, "weights/parity_max_abs_dlogp")
     if values:
         axis.semilogy(versions, values, ".", color="tab:red", label="largest |Δ log p| after the push (nats)")
+        axis.set_ylim(min(PARITY_RANGE[0], *values), max(PARITY_RANGE[1], *values))
     axis.set(title="Engine against learner; staleness")
     versions, values = _series(lines, "loop/staleness_max")
     if any(values):
