@@ -64,6 +64,10 @@ def test_brackets_inside_strings_are_not_nesting():
     assert decode("[" + ", ".join(["[]"] * 1000) + "]") == [[]] * 1000
 
 
+def test_what_follows_a_value_is_not_its_nesting():
+    assert scan("[[]]" + "[" * 1000, 0) == ([[]], 4)
+
+
 def test_quotes_without_end_are_measured_in_linear_time():
     assert reason_of("[" * 200 + '"' + '\\"' * 200_000) is Reason.TOO_LARGE
     assert reason_of("[[" + '"' + '\\"[' * 200_000) is Reason.INVALID_JSON

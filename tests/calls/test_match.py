@@ -130,6 +130,12 @@ def test_the_closest_calls_are_compared():
     assert (found.path, found.expected, found.got) == ("[0].arguments.days", "5", "4")
 
 
+def test_of_several_wrong_calls_each_is_compared_with_the_most_alike():
+    reference = [call(city="Paris", days=3), call(city="Oslo", days=5, price=9), call("g", x=1)]
+    found = explain([call(city="Oslo", days=4, price=9), call("g", x=2), call(city="Paris", days=4)], reference, TOOLS)
+    assert (found.path, found.expected, found.got) == ("[0].arguments.days", "5", "4")
+
+
 def test_a_wrong_name_is_the_first_thing_said():
     found = explain([call("h", city="x")], [call(city="x", days=3)], TOOLS)
     assert (found.reason, found.path, found.expected, found.got) == (Reason.WRONG_NAME, "[0].name", '"f"', '"h"')

@@ -62,6 +62,7 @@ def test_a_text_without_tags_after_the_reasoning_is_an_answer(text, answer):
         (B + T, Reason.REVERSED_TAGS),
         (f"<tool_call>oops</tool_call>{T}", Reason.REVERSED_TAGS),
         (f"<think>a<think>b</think></think>{B}", Reason.MULTIPLE_THINK),
+        (f"<think>a<think>b</think>{B}", Reason.MULTIPLE_THINK),
         (f"{T}<think>again</think>{B}", Reason.MULTIPLE_THINK),
         (f"{T}</think>{B}", Reason.MULTIPLE_THINK),
         (T + B + T, Reason.MULTIPLE_THINK),
