@@ -1,0 +1,63 @@
+"""Runs of `toolrl` as a user starts them: in a process of their own, with a Ray cluster of their own."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+MARK = "TOOLRL_TEST_MARK"
+START_S = 300
+
+
+class Driver:
+    """A `toolrl` process whose children can be told from everybody else's."""
+
+    def __init__(self, *arguments: str, log: Path) -> None:
+        self.mark = uuid.uuid4().hex
+        self.log = log
+        environment = {**os.environ, MARK: self.mark, "HF_HUB_OFFLINE": "1"}
+        with log.open("w") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "toolrl", *arguments], stdout=out, stderr=subprocess.STDOUT, env=environment
+            )
+
+    def wait(self, timeout_s: float = START_S) -> int:
+        """Return the exit code; a process past the limit is killed, and its log is shown."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            self.kill()
+            raise AssertionError(f"still running after {timeout_s} s:\n{self.log.read_text()}") from error
+
+    def kill(self) -> None:
+        """Kill −9 the driver alone."""
+        self._process.kill()
+        self._process.wait()
+
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def relatives(self) -> set[int]:
+        """Processes that inherited the mark, the driver's own children's children included."""
+        found = set()
+        for folder in Path("/proc").iterdir():
+            try:
+                if folder.name.isdigit() and f"{MARK}={self.mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found.add(int(folder.name))
+            except OSError:  # it ended meanwhile, or is not ours to read
+                continue
+        return found
+
+
+def wait_until(condition, timeout_s: float) -> bool:
+    """Poll `condition` until it holds; False past the limit."""
+    end = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        pause.wait(0.1)
+    return True

@@ -1,0 +1,56 @@
+"""A user's mistake ends before anything starts: one message, exit code 2, nothing left behind."""
+
+import pytest
+
+from toolrl.cli.main import main
+
+ROW = '{"id": "a", "messages": [{"role": "user", "content": "hi"}], "tools": [], "answer": []}\n'
+
+
+def fails(capsys, tmp_path, *arguments):
+    code = main(["rl", "conf/demo.yaml", f"run.dir={tmp_path / 'run'}", *arguments])
+    err = capsys.readouterr().err
+    assert code == 2
+    assert "Traceback" not in err
+    assert not (tmp_path / "run").exists()
+    return err
+
+
+def test_a_missing_file_is_named(capsys, tmp_path):
+    assert "data.jsonl: no such file" in fails(capsys, tmp_path, f"data.train={tmp_path / 'data.jsonl'}")
+
+
+def test_a_malformed_row_is_named_by_its_line(capsys, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(ROW + '{"messages": 3}\n')
+    assert "rows.jsonl:2: " in fails(capsys, tmp_path, f"data.train={rows}")
+
+
+def test_too_few_cpus_are_a_table(capsys, tmp_path):
+    err = fails(capsys, tmp_path, "cluster.num_cpus=2", "engine.num=3")
+    assert "CPUs: asked 4, there 2, short 2" in err
+
+
+def test_a_missing_model_is_named(capsys, tmp_path):
+    assert str(tmp_path / "model") in fails(capsys, tmp_path, f"model.path={tmp_path / 'model'}")
+
+
+def test_held_out_prompts_among_the_training_prompts_are_refused(capsys, tmp_path):
+    err = fails(capsys, tmp_path, "data.heldout=demo://train?rows=64")
+    assert "data.heldout: 64 of 64 prompts are in data.train too" in err
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(capsys, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert main(["rl", "conf/demo.yaml", f"run.dir={tmp_path}"]) == 2
+    assert "holds no run, but thesis.txt" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("override", ["run.steps=2", "loop.max_staleness=2"])
+def test_a_dry_run_prints_the_plan_and_starts_nothing(capsys, tmp_path, override):
+    assert main(["rl", "conf/demo.yaml", f"run.dir={tmp_path / 'run'}", override, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "learner-1: 0.4 CPU" in out
+    assert out.endswith("everything checked; nothing was started\n")
+    assert not (tmp_path / "run").exists()
