@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
-from vllm.distributed.weight_transfer.base import ParamMeta
+
+if TYPE_CHECKING:
+    from vllm.distributed.weight_transfer.base import ParamMeta
 
 Item = TypeVar("Item")
 

@@ -1,0 +1,248 @@
+"""The order of a push, and what each failure leaves behind."""
+
+import asyncio
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from toolrl.config.schema import WeightsConfig
+from toolrl.errors import DeadlineError, LearnerError, WeightSyncError
+from toolrl.types import WeightVersion
+from toolrl.weights.gate import Gate
+from toolrl.weights.manifest import LoadReport, Manifest, TensorSpec
+from toolrl.weights.push import Publisher
+
+SENT = Manifest((TensorSpec("w", (2, 3), "float32", 24), TensorSpec("b", (3,), "float32", 12)))
+PROBES = [np.array([5, 6, 7], dtype=np.int32)]
+AFTER_SEND = ["manifest", "reset_caches", "commit 3", "resume"]
+
+
+class Party:
+    """Records every call in a shared list, and fails or falls silent where told to."""
+
+    def __init__(self, name, events, gate):
+        self.name = name
+        self.trouble = {}
+        self.logprobs = [np.array([-1.0, -2.0], dtype=np.float32)]
+        self._events, self._gate = events, gate
+
+    async def _do(self, what):
+        assert not self._gate.is_open, f"{what} with the gate open"
+        self._events.append(f"{self.name}: {what}")
+        trouble = self.trouble.get(what.split()[0])
+        if trouble == "silent":
+            await asyncio.Event().wait()
+        if trouble is not None:
+            raise trouble
+
+    async def probe(self, sequences):
+        assert sequences == tuple(PROBES)
+        await self._do("probe")
+        return self.logprobs
+
+
+class RecordingEngine(Party):
+    reports = (LoadReport("e worker 0", SENT, ()),)
+
+    async def pause(self, *, recompute):
+        await self._do(f"pause recompute={recompute}")
+
+    async def manifest(self):
+        await self._do("manifest")
+        return list(self.reports)
+
+    async def reset_caches(self):
+        await self._do("reset_caches")
+
+    async def commit(self, version):
+        await self._do(f"commit {version}")
+
+    async def resume(self):
+        await self._do("resume")
+
+
+class RecordingLearner(Party):
+    async def connect(self):
+        await self._do("connect")
+
+    async def send(self):
+        await self._do("send")
+        return SENT
+
+
+class Scene:
+    """A publisher among recording fakes."""
+
+    def __init__(self, *, engines=1, dtype="float32", **settings):
+        self.gate, self.events = Gate(), []
+        self.learner = RecordingLearner("learner", self.events, self.gate)
+        self.engines = [RecordingEngine(f"engine-{i}", self.events, self.gate) for i in range(engines)]
+        config = replace(WeightsConfig(timeout_s=0.05), **settings)
+        self.publisher = Publisher(
+            self.engines, self.learner, self.gate, config, dtype=dtype, probes=PROBES, drain_timeout_s=0.05
+        )
+
+    def publish(self, version=3):
+        return asyncio.run(self.publisher.publish(WeightVersion(version)))
+
+    def fails(self, error):
+        with pytest.raises(error) as caught:
+            self.publish()
+        assert not self.gate.is_open
+        return str(caught.value)
+
+
+@pytest.mark.parametrize(("in_flight", "recompute"), [("recompute", True), ("keep_kv", False), ("drain", False)])
+def test_the_order_of_a_push(in_flight, recompute):
+    scene = Scene(in_flight=in_flight)
+    scene.publish()
+    assert scene.events == [
+        "learner: connect",
+        f"engine-0: pause recompute={recompute}",
+        "learner: send",
+        *[f"engine-0: {event}" for event in AFTER_SEND],
+        "learner: probe",
+        "engine-0: probe",
+    ]
+    assert scene.gate.is_open
+
+
+def test_a_phase_begins_when_every_engine_has_ended_the_one_before():
+    scene = Scene(engines=3)
+    scene.publish()
+    phases = [event.split(": ")[1].split()[0] for event in scene.events]
+    assert phases == ["connect", *["pause"] * 3, "send", *["manifest"] * 3, *["reset_caches"] * 3, *["commit"] * 3, *["resume"] * 3, *["probe"] * 4]
+
+
+def test_the_group_is_formed_once():
+    scene = Scene()
+    scene.publish(0)
+    scene.publish(1)
+    assert scene.events.count("learner: connect") == 1
+    assert scene.events.count("learner: send") == 2
+
+
+def test_drain_waits_for_those_inside_before_it_pauses():
+    async def scenario():
+        scene = Scene(in_flight="drain")
+        scene.gate.open()
+        leave = asyncio.Event()
+
+        async def draw():
+            async with scene.gate:
+                await leave.wait()
+                scene.events.append("draw left")
+
+        inside = asyncio.create_task(draw())
+        await asyncio.sleep(0)
+        push = asyncio.create_task(scene.publisher.publish(WeightVersion(1)))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert scene.events == ["learner: connect"]
+        leave.set()
+        await asyncio.gather(inside, push)
+        assert scene.events[:3] == ["learner: connect", "draw left", "engine-0: pause recompute=False"]
+
+    asyncio.run(scenario())
+
+
+def test_a_drain_that_does_not_end_says_how_many_are_inside():
+    async def scenario():
+        scene = Scene(in_flight="drain")
+        scene.gate.open()
+        async with scene.gate:
+            with pytest.raises(DeadlineError, match=r"push, drain: no answer from 1 draws in flight within 0\.05 s"):
+                await scene.publisher.publish(WeightVersion(1))
+        assert not scene.gate.is_open
+        assert "engine-0: pause recompute=False" not in scene.events
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("reports", "words"),
+    [
+        ([LoadReport("engine-0 worker 1", Manifest(SENT.tensors[:1]), ())], "engine-0 worker 1: b did not arrive"),
+        ([LoadReport("engine-0 worker 0", SENT, ("qkv: 8 of 12 elements loaded",))], "qkv: 8 of 12 elements loaded"),
+        ([], "engine-0: no worker reported"),
+    ],
+)
+def test_a_manifest_that_differs_stops_before_the_version_is_committed(reports, words):
+    scene = Scene()
+    scene.engines[0].reports = reports
+    assert words in scene.fails(WeightSyncError)
+    assert "engine-0: commit 3" not in scene.events
+
+
+def test_many_differences_are_counted_rather_than_listed():
+    scene = Scene(engines=10)
+    for engine in scene.engines:
+        engine.reports = [LoadReport(f"{engine.name} worker 0", Manifest(SENT.tensors[:1]), ())]
+    assert scene.fails(WeightSyncError).endswith("engine-7 worker 0: b did not arrive, and 2 more")
+
+
+def test_a_probe_over_the_bound_leaves_the_gate_shut_and_names_the_engine_and_the_numbers():
+    scene = Scene(engines=2)
+    scene.engines[1].logprobs = [np.array([-1.0, -2.001], dtype=np.float32)]
+    message = scene.fails(WeightSyncError)
+    assert "engine-1: largest |Δ log p|" in message
+    assert "0.001 nats, more than 0.0001" in message
+    assert scene.events[-1].endswith("probe")
+
+
+@pytest.mark.parametrize("phase", ["pause", "manifest", "reset_caches", "commit", "resume", "probe"])
+def test_an_engine_that_falls_silent_is_named_with_the_phase(phase):
+    scene = Scene(engines=2)
+    scene.engines[1].trouble[phase] = "silent"
+    assert scene.fails(DeadlineError) == f"push, {phase.replace('_', ' ')}: no answer from engine-1 within 0.05 s"
+
+
+@pytest.mark.parametrize("phase", ["connect", "send", "probe"])
+def test_a_learner_that_falls_silent_is_named_with_the_phase(phase):
+    scene = Scene()
+    scene.learner.trouble[phase] = "silent"
+    assert scene.fails(DeadlineError) == f"push, {phase}: no answer from learner within 0.05 s"
+
+
+def test_a_failure_is_raised_while_another_party_is_silent():
+    scene = Scene(engines=2, timeout_s=60.0)
+    scene.engines[0].trouble["pause"] = "silent"
+    scene.engines[1].trouble["pause"] = KeyError("core")
+    assert scene.fails(WeightSyncError) == "push, pause: engine-1 failed: KeyError('core')"
+
+
+def test_an_error_of_ours_passes_as_it_is():
+    scene = Scene()
+    scene.learner.trouble["send"] = LearnerError("rank 1 died")
+    assert scene.fails(LearnerError) == "rank 1 died"
+
+
+@pytest.mark.parametrize(
+    ("every", "versions", "probed"),
+    [(1, (0, 1, 2), (0, 1, 2)), (2, (0, 1, 2, 3), (0, 2)), (2, (7, 8, 9), (7, 8)), (0, (5, 6), (5,))],
+)
+def test_the_first_push_is_probed_and_then_every_nth_version(every, versions, probed):
+    scene = Scene(probe_every=every)
+    metrics = {version: scene.publish(version).metrics for version in versions}
+    assert tuple(v for v in versions if "weights/parity_max_abs_dlogp" in metrics[v]) == probed
+
+
+def test_a_report_holds_the_worst_engine_the_bytes_and_the_seconds_of_each_phase():
+    scene = Scene(engines=2)
+    scene.engines[1].logprobs = [np.array([-1.0, -2.00005], dtype=np.float32)]
+    report = scene.publish(3)
+    assert report.version == 3
+    assert report.metrics["weights/bytes"] == 36
+    assert report.metrics["weights/parity_max_abs_dlogp"] == pytest.approx(5e-5, rel=1e-2)
+    assert report.metrics["weights/parity_mean_abs_dlogp"] == pytest.approx(2.5e-5, rel=1e-2)
+    phases = {"push_s", "connect_s", "drain_s", "pause_s", "send_s", "commit_s", "probe_s"}
+    assert {f"weights/{phase}" for phase in phases} <= report.metrics.keys()
+
+
+def test_in_bfloat16_the_first_push_sets_the_bound_for_the_next():
+    scene = Scene(dtype="bfloat16")
+    scene.engines[0].logprobs = [np.array([-1.01, -2.01], dtype=np.float32)]
+    scene.publish(0)
+    scene.engines[0].logprobs = [np.array([-1.05, -2.05], dtype=np.float32)]
+    assert "mean |Δ log p|" in scene.fails(WeightSyncError)
