@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -105,5 +104,5 @@ def _failures(run: Path, version: int) -> list[str]:
 
 
 def _short(text: str) -> str:
-    shown = json.dumps(text, ensure_ascii=False)[1:-1]
+    shown = " ".join(text.split())
     return shown if len(shown) <= 40 else shown[:39] + "…"

@@ -1,0 +1,97 @@
+"""Every metric of a run, once: name, unit, help. docs/metrics.md is made from this table.
+
+A name that ends in `/*` is a family: its members share the prefix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One line of the table."""
+
+    name: str
+    unit: str
+    help: str
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("loop/step_s", "s", "Wall time since the version before was reported, without evaluation."),
+    Metric("loop/wait_generation_s", "s", "Time the learner was idle, waiting for the groups of its batch."),
+    Metric("loop/learner_s", "s", "Time training the batch took, as the loop saw it."),
+    Metric("loop/push_s", "s", "Time making the version live took, probe included."),
+    Metric("loop/eval_s", "s", "Time evaluation took; not part of `loop/step_s`."),
+    Metric("loop/checkpoint_s", "s", "Time the checkpoint of the version before took, if there was one."),
+    Metric(
+        "loop/staleness_mean", "versions", "Versions between the oldest weights behind a trained completion and those it trained, mean."
+    ),
+    Metric("loop/staleness_max", "versions", "The same, largest; never above `loop.max_staleness`."),
+    Metric("loop/groups_in_flight", "groups", "Groups still being sampled or verified when the batch was complete."),
+    Metric("loop/dull_share", "share", "Groups whose rewards all agree, among those drawn for the batch."),
+    Metric("loop/draws", "groups", "Draws the batch consumed, replaced dull groups included."),
+    Metric("loop/completions", "completions", "Completions trained."),
+    Metric("loop/tokens", "tokens", "Completion tokens trained."),
+    Metric("loop/completions_per_s", "completions/s", "Completions trained per second of `loop/step_s`."),
+    Metric("loop/tokens_per_s", "tokens/s", "Completion tokens trained per second of `loop/step_s`."),
+    Metric("reward/mean", "reward", "Mean reward of what was drawn for the batch; verifier failures have none."),
+    Metric("reward/std", "reward", "Standard deviation of the same rewards, over n."),
+    Metric("reward/format_right", "share", "Completions of the right form."),
+    Metric("reward/content_right", "share", "Completions whose calls are right under a lenient parse, whatever the form."),
+    Metric("reward/failed_share", "share", "Completions without a reward because the verifier failed."),
+    Metric("reward/reason/*", "share", "Completions by the reason of their verdict."),
+    Metric("rollout/completion_tokens_mean", "tokens", "Mean length of a completion."),
+    Metric("rollout/completion_tokens_max", "tokens", "Longest completion."),
+    Metric("rollout/truncated_share", "share", "Completions cut short by `sampling.max_tokens`."),
+    Metric("rollout/prompt_tokens_mean", "tokens", "Mean length of a prompt."),
+    Metric("rollout/sample_s_mean", "s", "Mean time from the request of a group to its last token."),
+    Metric("heldout/reward", "reward", "Mean reward on held-out prompts, sampled once each at `eval.temperature`."),
+    Metric("heldout/stderr", "reward", "Standard error of `heldout/reward`."),
+    Metric("heldout/greedy", "reward", "Mean reward on held-out prompts, greedy."),
+    Metric("heldout/greedy_stderr", "reward", "Standard error of `heldout/greedy`."),
+    Metric("heldout/format_right", "share", "Sampled held-out completions of the right form."),
+    Metric("heldout/content_right", "share", "Sampled held-out completions whose calls are right under a lenient parse."),
+    Metric("heldout/greedy_format_right", "share", "Greedy held-out completions of the right form."),
+    Metric("heldout/greedy_content_right", "share", "Greedy held-out completions whose calls are right under a lenient parse."),
+    Metric("heldout/completion_tokens_mean", "tokens", "Mean length of a sampled held-out completion."),
+    Metric("heldout/failed", "completions", "Held-out completions whose verifier failed."),
+    Metric("learner/loss", "nats", "Loss, mean over trained tokens."),
+    Metric("learner/policy_loss", "nats", "Its clipped policy term."),
+    Metric("learner/kl", "nats", "KL to the start checkpoint (k3), mean over trained tokens; absent where `algo.kl_coef` is 0."),
+    Metric("learner/entropy", "nats", "Entropy of the policy, mean over trained tokens."),
+    Metric("learner/clip_share", "share", "Tokens whose loss the clip decides."),
+    Metric("learner/ratio_max", "ratio", "Largest probability ratio to the weights the batch began with."),
+    Metric("learner/mismatch_mean_abs_dlogp", "nats", "Mean |Δ log p| of sampled tokens between engine and learner."),
+    Metric("learner/mismatch_max_abs_dlogp", "nats", "Largest |Δ log p| of sampled tokens between engine and learner."),
+    Metric("learner/mismatch_kl", "nats", "KL (k3) between engine and learner on sampled tokens."),
+    Metric("learner/ess", "share", "Effective sample size of the importance weights."),
+    Metric("learner/grad_norm", "norm", "Global gradient norm before clipping, mean over optimizer steps."),
+    Metric("learner/lr", "rate", "Learning rate of the last optimizer step."),
+    Metric("learner/tokens", "tokens", "Tokens with a loss, all ranks."),
+    Metric("learner/skipped_steps", "steps", "Optimizer steps skipped because their whole loss was constant."),
+    Metric("learner/padding_share", "share", "Computed positions that were padding."),
+    Metric("learner/step_s", "s", "Time of the batch on the learner ranks."),
+    Metric("learner/forward_s", "s", "Time in forward passes, slowest rank."),
+    Metric("learner/backward_s", "s", "Time in backward passes, slowest rank."),
+    Metric("learner/optimizer_s", "s", "Time in optimizer steps, slowest rank."),
+    Metric("learner/old_logprobs_s", "s", "Time for the log-probabilities the batch begins with, slowest rank."),
+    Metric("learner/reference_s", "s", "Time for the reference log-probabilities, slowest rank."),
+    Metric("weights/parity_max_abs_dlogp", "nats", "Largest |Δ log p| between engines and learner on the probe prompts, after the push."),
+    Metric("weights/parity_mean_abs_dlogp", "nats", "Mean |Δ log p| of the same probe."),
+    Metric("weights/bytes", "bytes", "Bytes sent to each engine."),
+    Metric("weights/*", "s", "Time of the phases of a push, by name."),
+    Metric("checkpoint/*", "", "What the store says of the checkpoint of the version before."),
+)
+
+_BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def describe(name: str) -> Metric | None:
+    """Return the line of a metric, that of its family if it has none of its own, or None where it is unknown."""
+    found = _BY_NAME.get(name)
+    prefix = name
+    while found is None and "/" in prefix:
+        prefix = prefix.rpartition("/")[0]
+        found = _BY_NAME.get(f"{prefix}/*")
+    return found

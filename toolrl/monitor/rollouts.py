@@ -1,0 +1,181 @@
+"""Every completion of a run on disk: what was sampled, what the verifier said of it, and how it was trained.
+
+    Batch ─> fetch a few groups at a time ─> rows ─> .version-000012.parquet.tmp ─> fsync ─> rename to version-000012.parquet
+
+`version-000012` holds the batch that made version 12: the same number as the line of metrics and the checkpoint after it. A row per
+completion. A file that has its name is complete. Rows are made in a thread, and only a few groups are in memory at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from toolrl.monitor.durable import aside_of, publish
+from toolrl.types import Batch, Group, ScoredGroup, Trajectory
+
+GROUPS_AT_A_TIME = 32
+"""Groups whose token arrays are in memory at once."""
+SHARE = 8
+"""With `rollouts: share`, one group in so many keeps its tokens and texts."""
+SPAN = pa.struct([("version", pa.int32()), ("start", pa.int32()), ("end", pa.int32())])
+SCHEMA = pa.schema(
+    [
+        ("version", pa.int32()),  # the version this batch made
+        ("draw", pa.int64()),
+        ("sample", pa.int32()),
+        ("attempt", pa.int32()),
+        ("trained", pa.bool_()),  # false: a dull group that was replaced
+        ("prompt_id", pa.string()),
+        ("engine", pa.string()),
+        ("reward", pa.float64()),  # null: the verifier failed
+        ("reason", pa.string()),
+        ("path", pa.string()),
+        ("expected", pa.string()),
+        ("got", pa.string()),
+        ("format_right", pa.bool_()),
+        ("content_right", pa.bool_()),
+        ("advantage", pa.float64()),  # null: replaced, not trained
+        ("num_tokens", pa.int32()),
+        ("finish_reason", pa.string()),
+        ("oldest_version", pa.int32()),
+        # What follows is null where the group was not kept whole.
+        ("seed", pa.int64()),
+        ("spans", pa.list_(SPAN)),
+        ("text", pa.string()),
+        ("tokens", pa.list_(pa.int32())),
+        ("logprobs", pa.list_(pa.float32())),
+    ]
+)
+Fetch = Callable[[Sequence[Any]], Awaitable[Sequence[Group]]]
+"""Handles of groups -> the groups."""
+
+
+class RolloutWriter:
+    """Implements `protocols.RolloutLog`.
+
+    Args:
+        folder: `rollouts/` of the run; made if it is not there.
+        keep: `all`; `share` (tokens and texts of one group in eight, verdicts of all); or `no_tokens` (texts and verdicts of all).
+        fetch: Gets groups by their handles.
+        attempt: How many times the run was started.
+    """
+
+    def __init__(self, folder: Path, *, keep: str, fetch: Fetch, attempt: int) -> None:
+        folder.mkdir(exist_ok=True)
+        self._folder, self._keep, self._fetch, self._attempt = folder, keep, fetch, attempt
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollouts")  # one: a cancelled write still ends before the file is closed
+
+    async def write(self, batch: Batch) -> None:
+        """Write the file of the version that `batch` made."""
+        entries: list[Trajectory | ScoredGroup] = sorted((*batch.trajectories, *batch.dropped), key=lambda entry: _scored(entry).group.draw)
+        file = _File(self._folder / file_name(batch.version + 1))
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
+        try:
+            for start in range(0, len(entries), GROUPS_AT_A_TIME):
+                chunk = entries[start : start + GROUPS_AT_A_TIME]
+                groups = await self._groups(chunk)
+                await in_thread(self._add, file, batch.version + 1, chunk, groups)
+            await in_thread(file.publish)
+        finally:
+            await in_thread(file.abandon)
+
+    async def _groups(self, chunk: Sequence[Trajectory | ScoredGroup]) -> dict[int, Group]:
+        """Fetch those that are kept whole, by draw."""
+        refs = [_scored(entry).group for entry in chunk]
+        handles = [ref.handle for ref in refs if self._keep != "share" or ref.draw % SHARE == 0]
+        return {group.draw.number: group for group in await self._fetch(handles)} if handles else {}
+
+    def _add(self, file: _File, version: int, chunk: Sequence[Trajectory | ScoredGroup], groups: dict[int, Group]) -> None:
+        rows = (row for entry in chunk for row in _rows(entry, groups.get(_scored(entry).group.draw), tokens=self._keep != "no_tokens"))
+        file.add([{"version": version, "attempt": self._attempt, **row} for row in rows])
+
+
+class _File:
+    """A Parquet file that gets its name when it is complete, or disappears."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = pq.ParquetWriter(aside_of(path), SCHEMA, compression="zstd")
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        """Write a row group."""
+        self._writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+
+    def publish(self) -> None:
+        """Finish the file and give it its name."""
+        self._writer.close()
+        publish(self._path)
+
+    def abandon(self) -> None:
+        """Remove what has no name yet."""
+        self._writer.close()
+        aside_of(self._path).unlink(missing_ok=True)
+
+
+def file_name(version: int) -> str:
+    """Return the name of a version's file."""
+    return f"version-{version:06d}.parquet"
+
+
+def files(folder: Path) -> dict[int, Path]:
+    """Return the complete files of `rollouts/` by version, in order."""
+    return {int(path.stem.removeprefix("version-")): path for path in sorted(folder.glob("version-*.parquet"))}
+
+
+def read(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of every version, in draw order; only `columns` where given."""
+    wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+    return pa.concat_tables([wanted.empty_table(), *(pq.read_table(path, columns=columns) for path in files(folder).values())])
+
+
+def _scored(entry: Trajectory | ScoredGroup) -> ScoredGroup:
+    return entry.scored if isinstance(entry, Trajectory) else entry
+
+
+def _rows(entry: Trajectory | ScoredGroup, group: Group | None, *, tokens: bool) -> list[dict[str, Any]]:
+    """Return a row for each completion; `group` is None where only verdicts are kept."""
+    scored = _scored(entry)
+    ref = scored.group
+    rows: list[dict[str, Any]] = []
+    for i, verdict in enumerate(scored.verdicts):
+        row: dict[str, Any] = {
+            "draw": ref.draw,
+            "sample": i,
+            "trained": isinstance(entry, Trajectory),
+            "prompt_id": ref.prompt_id,
+            "engine": ref.engine,
+            "reward": verdict.reward,
+            "reason": str(verdict.reason),
+            "path": verdict.path,
+            "expected": _storable(verdict.expected),
+            "got": _storable(verdict.got),
+            "format_right": verdict.format_right,
+            "content_right": verdict.content_right,
+            "advantage": entry.advantages[i] if isinstance(entry, Trajectory) else None,
+            "num_tokens": ref.completion_tokens[i],
+            "finish_reason": "length" if ref.truncated[i] else "stop",
+            "oldest_version": ref.oldest[i],
+        }
+        if group is not None:
+            completion = group.completions[i]
+            row["seed"] = completion.seed
+            row["spans"] = [{"version": span.version, "start": span.start, "end": span.end} for span in completion.spans]
+            row["text"] = _storable(completion.text)
+            row["finish_reason"] = completion.finish_reason
+            if tokens:
+                row["tokens"], row["logprobs"] = completion.token_ids, completion.logprobs
+        rows.append(row)
+    return rows
+
+
+def _storable(text: str) -> str:
+    """Return `text` without lone surrogates, which a decoder of model output can make and UTF-8 cannot hold."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,201 @@
+"""The folder of a run: one configuration, one driver at a time, and only what belongs to the surviving lineage.
+
+    config.yaml       the resolved settings                  rollouts/      a file for each version
+    versions.json     what each attempt ran on               checkpoints/   see `checkpoint`
+    metrics.jsonl     a line for each version                discarded/     what a rewind took out, by the attempt that wrote it
+    prompts.parquet   each prompt once                       summary.json, plots/
+
+    check ─> (nothing written yet) ─> open: lock, config, versions ─> rewind(version) ─> … ─> close
+
+A folder that was made for a run which never started is removed again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from fcntl import LOCK_EX, LOCK_NB, flock
+from fnmatch import fnmatch
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from omegaconf import OmegaConf
+
+from toolrl.config.load import settings, to_yaml
+from toolrl.config.schema import RlConfig
+from toolrl.errors import RunFolderError, UserError
+from toolrl.monitor import environment, rollouts
+from toolrl.monitor.durable import replace_text
+from toolrl.monitor.lines import read_lines, write_lines
+from toolrl.types import WeightVersion
+
+MAY_CHANGE = (
+    "run.dir", "run.steps", "monitor.*", "eval.*", "checkpoint.*", "cluster.*", "weights.*", "engine.*", "*.threads", "*timeout_s",
+    "reward.workers", "reward.cpus_per_worker", "reward.groups_per_call", "reward.deadline_s", "reward.audit_rows", "loop.max_staleness",
+    "loop.max_dull_in_row", "model.gradient_checkpointing", "learner.cpus_per_rank", "learner.max_tokens_per_microbatch",
+    "learner.offload_*",
+)  # fmt: skip
+"""Settings that a resumed run may change: how long, how fast, where, and what is watched. What is learned, from what, stays."""
+CONFIG = "config.yaml"
+LOCK = ".lock"
+
+
+class RunFolder:
+    """An open run folder. `with` closes it, and removes it again where a user's mistake ended the run before it began.
+
+    Args:
+        path: The folder.
+        config: The resolved settings.
+
+    Raises:
+        RunFolderError: It holds a run of another configuration, something else, or another driver.
+    """
+
+    def __init__(self, path: Path, config: RlConfig) -> None:
+        changed = check(path, config)
+        self.path = path
+        self._made = _make_folders(path)
+        self._lock = _lock(path)
+        replace_text(path / CONFIG, to_yaml(config))
+        self.attempt = self._record_attempt(changed)
+        """1 for the first start of the run, counting up."""
+
+    @property
+    def metrics(self) -> Path:
+        """One line of JSON for each version."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def rollouts(self) -> Path:
+        """One Parquet file for each version."""
+        return self.path / "rollouts"
+
+    @property
+    def prompts(self) -> Path:
+        """Each prompt once."""
+        return self.path / "prompts.parquet"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Complete checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def plots(self) -> Path:
+        """Curves as PNG."""
+        return self.path / "plots"
+
+    @property
+    def summary(self) -> Path:
+        """What came of the run."""
+        return self.path / "summary.json"
+
+    def rewind(self, version: WeightVersion) -> Path | None:
+        """Move rollouts and metric lines beyond checkpoint `version` to `discarded/`; returns where to, None where there were none.
+
+        At version 0 the run starts anew and measures the start again, so that line goes too.
+        """
+        target = self.path / "discarded" / f"attempt-{self.attempt - 1}"
+        lines = read_lines(self.metrics)
+        kept = [line for line in lines if 0 < version >= line["version"]]
+        stale = [path for made, path in rollouts.files(self.rollouts).items() if made > version]
+        if len(kept) == len(lines) and not stale:
+            return None
+        target.mkdir(parents=True, exist_ok=True)
+        for path in stale:
+            path.rename(target / path.name)
+        if len(kept) < len(lines):
+            write_lines(target / self.metrics.name, lines[len(kept) :])
+            write_lines(self.metrics, kept)
+        return target
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write summary.json."""
+        replace_text(self.summary, json.dumps(summary, indent=2) + "\n")
+
+    def close(self) -> None:
+        """Let another driver have the folder."""
+        self._lock.close()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, UserError) and self._made and not read_lines(self.metrics):
+            shutil.rmtree(self.path)
+            for parent in self._made[1:]:
+                if not any(parent.iterdir()):
+                    parent.rmdir()
+        self.close()
+
+    def _record_attempt(self, changed: Mapping[str, tuple[Any, Any]]) -> int:
+        path = self.path / "versions.json"
+        attempts = json.loads(path.read_text())["attempts"] if path.exists() else []
+        attempt = {
+            "attempt": len(attempts) + 1,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "changed": {key: {"from": was, "to": now} for key, (was, now) in changed.items()},
+            **environment.versions(),
+        }
+        replace_text(path, json.dumps({"attempts": [*attempts, attempt]}, indent=2) + "\n")
+        return len(attempts) + 1
+
+
+def check(path: Path, config: RlConfig) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that differ from those of the run in `path` and may; writes nothing.
+
+    Raises RunFolderError where the folder cannot be used for `config`.
+    """
+    if not path.exists():
+        return {}
+    if not path.is_dir():
+        raise RunFolderError(f"run.dir: {path} is a file; name another folder")
+    if not (path / CONFIG).exists():
+        if unknown := sorted(entry.name for entry in path.iterdir() if entry.name != LOCK):
+            raise RunFolderError(f"run.dir: {path} holds no run, but {', '.join(unknown[:3])}; name another folder")
+        return {}
+    known = settings(RlConfig)
+    was = {key: default for key, (_, default) in known.items()} | _flatten(OmegaConf.to_container(OmegaConf.load(path / CONFIG)))
+    now = _flatten(OmegaConf.to_container(OmegaConf.structured(config)))
+    changed = {key: (was[key], now.get(key)) for key in was if was[key] != now.get(key)}
+    refused = {key: values for key, values in changed.items() if not any(fnmatch(key, pattern) for pattern in MAY_CHANGE)}
+    if refused:
+        lines = [f"  {key}: the run has {old!r}, got {new!r}" for key, (old, new) in refused.items()]
+        raise RunFolderError(
+            "\n".join(
+                [f"run.dir: {path} holds a run of another configuration", *lines, "set them back to resume it, or name another run.dir"]
+            )
+        )
+    return changed
+
+
+def _flatten(tree: Any) -> dict[str, Any]:
+    return {f"{section}.{name}": value for section, part in tree.items() for name, value in part.items()}
+
+
+def _make_folders(path: Path) -> list[Path]:
+    """Make `path` and what is missing above it; returns what was made, innermost first."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _lock(path: Path) -> IO[str]:
+    """Take the folder for this process; the kernel lets go of it however the process ends."""
+    file = (path / LOCK).open("a+")
+    try:
+        flock(file, LOCK_EX | LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        owner = file.read().strip()
+        file.close()
+        raise RunFolderError(f"run.dir: {path} is in use by {owner}; wait for it to end, or name another run.dir") from error
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+    file.flush()
+    return file
