@@ -25,15 +25,21 @@ class TransferGroup:
         options._timeout = self._timeout
         options._devices = [ProcessGroupGloo.create_device(hostname=address)]
         self._store = store  # the sender's is the server: it must live as long as the group
-        self._group = ProcessGroupGloo(store, rank, world_size, options)
+        self._group: ProcessGroupGloo | None = ProcessGroupGloo(store, rank, world_size, options)
 
     def broadcast(self, buffer: torch.Tensor) -> None:
-        """Fill `buffer` on every rank with that of rank 0. Raises RuntimeError past the deadline, or when a rank has left."""
-        self._group.broadcast(buffer, 0).wait(self._timeout)  # type: ignore[attr-defined] # nor this
+        """Fill `buffer` on every rank with that of rank 0.
+
+        Raises:
+            RuntimeError: A rank did not take part before the deadline, or has left.
+        """
+        if self._group is None:
+            raise RuntimeError("the transfer group is closed")
+        self._group.broadcast(buffer, 0).wait(self._timeout)  # type: ignore[attr-defined] # the stubs do not know it
 
     def close(self) -> None:
-        """Leave at once. Whoever is still in a broadcast is woken with an error."""
-        self._group.abort()
+        """Leave at once. Whoever is still in a broadcast with this rank is woken with an error."""
+        self._group = None  # only its destructor closes the connections; its own abort and shutdown leave the peers to their deadline
 
 
 def open_store(host: str, world_size: int, timeout_s: float) -> TCPStore:
