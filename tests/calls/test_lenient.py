@@ -74,7 +74,17 @@ def test_no_call_is_made(text):
     assert find_calls(text) == ()
 
 
-@pytest.mark.parametrize("text", ["", " \n", f"{T}<tool_call>[oops]</tool_call>", f"{T}<tool_call>[5]</tool_call>", "x" * (MAX_CHARS + 1)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n",
+        f"{T}<tool_call>[oops]</tool_call>",
+        f"{T}<tool_call>[5]</tool_call>",
+        f"<think>{C}</think><tool_call>oops</tool_call>",
+        "x" * (MAX_CHARS + 1),
+    ],
+)
 def test_what_says_nothing_or_cannot_be_read_is_not_no_call(text):
     assert find_calls(text) is None
     assert not content_right(find_calls(text), (), TOOLS)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolrl.calls.jsontext import decode
+from toolrl.calls.jsontext import MAX_DEPTH, decode
 from toolrl.calls.match import explain
 from toolrl.calls.parse import Calls, parse
 from toolrl.calls.render import render_completion
@@ -140,6 +140,18 @@ def test_any_text_has_a_verdict_that_can_be_stored(text, reference):
         assert (verdict.reward == 1.0) == (verdict.reason is Reason.CORRECT)
         assert not verdict.reason.is_failure
         (verdict.path + verdict.expected + verdict.got).encode()
+
+
+def test_the_deepest_values_that_are_read_are_compared_too():
+    deep = 10
+    for _ in range(MAX_DEPTH - 3):  # the list of calls, the call and its arguments are three levels
+        deep = [deep]
+    row = prompt((ToolCall("weather", {"city": deep}),))
+    text = render_completion(row.reference, "x")
+    for verifier in (STRICT, PAPER):
+        assert verifier(row, text).reward == 1.0
+        assert verifier(row, text.replace("10", "11")).reason is Reason.WRONG_VALUE
+        assert verifier(row, text.replace("10", "[10]")).reason is Reason.TOO_LARGE
 
 
 def test_every_real_row_round_trips(shared_data):

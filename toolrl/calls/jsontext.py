@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from toolrl.types import Json, Reason
 
 MAX_CHARS = 1 << 20
-"""Longest text that is read, in characters: four times the longest completion of the paper (8,192 tokens)."""
+"""Longest text that is read, in characters: 128 for each of the 8,192 tokens of the paper's longest completion."""
 MAX_DEPTH = 128
 """Deepest nesting of lists and objects."""
 MAX_DIGITS = 640

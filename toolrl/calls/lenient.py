@@ -23,7 +23,6 @@ _VALUE = re.compile(r'[\[{"]')
 _NAMES = ("name", "function", "tool", "tool_name")
 _ARGUMENTS = ("arguments", "parameters", "args")
 _KINDS_OF_TYPE = {"integer": "number", "number": "number", "boolean": "boolean", "array": "array", "object": "object", "null": "null"}
-
 _HOLDS_TEXT = (str, list, tuple, Mapping)
 
 
@@ -45,11 +44,10 @@ def find_calls(text: str) -> tuple[ToolCall, ...] | None:
     if len(text) > MAX_CHARS or not text.strip():
         return None
     answer = text.rpartition(END_THINK)[2]
-    for part in dict.fromkeys((answer, text)):  # a call inside the reasoning counts only where none follows it
-        calls, empty = _search(part)
-        if calls or empty:
-            return calls
-    return None if CALL in answer else ()
+    calls, empty = _search(answer)
+    if calls or empty:
+        return calls
+    return None if CALL in answer else _search(text)[0]  # a call inside the reasoning counts where none is tried after it
 
 
 def _search(text: str) -> tuple[tuple[ToolCall, ...], bool]:
