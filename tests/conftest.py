@@ -1,6 +1,8 @@
 """Fixtures that tests of several packages share."""
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,167 @@ def ray_cluster():
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _node_ip_address="127.0.0.1")
     yield
     ray.shutdown()
+
+
+class EngineHost:
+    """Real vLLM engines, whose loop runs in a thread of this process; blocking calls come from any other."""
+
+    def __init__(self):
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def submit(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def run(self, coroutine, timeout_s=240):
+        return self.submit(coroutine).result(timeout_s)
+
+    def start(self, *settings):
+        from toolrl.rollout.engine import VllmEngine
+
+        engines = [VllmEngine(each) for each in settings]
+        self.run(_together(engine.start() for engine in engines))
+        return engines
+
+    def stop(self, engines):
+        self.run(_together(engine.shutdown() for engine in engines))
+
+    def close(self):
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+
+async def _together(coroutines):
+    return await asyncio.gather(*coroutines)
+
+
+def engine_settings(path, *, name="engine-0", tensor_parallel=1):
+    from toolrl.rollout.settings import EngineSettings
+
+    return EngineSettings(
+        name=name,
+        model_path=str(path),
+        dtype="float32",
+        tensor_parallel=tensor_parallel,
+        max_num_seqs=128,
+        max_model_len=1024,
+        kv_cache_gib=0.125,
+        gpu_memory_utilization=0.5,
+        enforce_eager=True,
+        threads=1,
+        device="cpu",
+        weights_backend="gloo",
+        sample_timeout_s=120.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory):
+    """Folders of tiny random models with the demo's tokenizer, by whether the head is tied."""
+    from toolrl.testing.demo_model import tiny_model
+
+    folders = {tied: tmp_path_factory.mktemp("tied" if tied else "untied") for tied in (False, True)}
+    for tied, folder in folders.items():
+        tiny_model(folder, tied=tied)
+    return folders
+
+
+@pytest.fixture(scope="session")
+def engine_host(tiny_models):
+    """Where engines are started: `start(*settings)`, `run(coroutine)`, `stop(engines)`."""
+    from toolrl.rollout.settings import environment
+
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in environment(engine_settings(tiny_models[False])).items():
+            patch.setenv(key, value)
+        host = EngineHost()
+        yield host
+        host.close()
+
+
+@pytest.fixture(scope="session")
+def engine(engine_host, tiny_models):
+    """One engine with the untied tiny model, float32, on one worker. Its weights are those of whoever pushed last."""
+    (started,) = engine_host.start(engine_settings(tiny_models[False]))
+    yield started
+    engine_host.stop([started])
+
+
+class Pushing:
+    """A Transformers model in the learner's place, and what carries its weights to `engines`."""
+
+    def __init__(self, host, engines, path, **settings):
+        import numpy as np
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        from toolrl.config.schema import WeightsConfig
+        from toolrl.weights.client import EngineLink
+        from toolrl.weights.gate import Gate
+        from toolrl.weights.push import Publisher
+        from toolrl.weights.sender import WeightSender
+
+        def link(engine):
+            call = lambda method, *args: host.submit(getattr(engine, method)(*args))  # noqa: E731
+            return EngineLink(engine.name, engine.settings.tensor_parallel, call)
+
+        self._host = host
+        self._links = [link(engine) for engine in engines]
+        self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+        self.sender = WeightSender(self.model, rank=0, backend="gloo", bucket_bytes=2**17)  # a few buckets
+        self.gate = Gate()
+        probes = list(np.random.default_rng(0).integers(10, 1000, (4, 100)).astype(np.int32))
+        config = WeightsConfig(timeout_s=60.0, **settings)
+        self.publisher = Publisher(engines, self, self.gate, config, dtype="float32", probes=probes, drain_timeout_s=60.0)
+
+    async def connect(self):
+        await asyncio.to_thread(self.sender.connect, "127.0.0.1", self._links, 30.0)
+
+    async def send(self):
+        return await asyncio.to_thread(self.sender.send)
+
+    async def probe(self, sequences):
+        return await asyncio.to_thread(lambda: [self.logprobs(ids) for ids in sequences])
+
+    def publish(self, version):
+        """Push the model as `version`, and return the metrics."""
+        return self._host.run(self.publisher.publish(version)).metrics
+
+    def disturb(self, seed):
+        """Give the model other weights."""
+        import torch
+
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter.add_(0.02 * torch.randn_like(parameter))
+
+    def logprobs(self, ids, temperature=1.0):
+        """Log-probabilities of tokens 1 to T - 1 under the model as it is now."""
+        import torch
+
+        ids = torch.as_tensor(ids, dtype=torch.int64)
+        with torch.no_grad():
+            logp = torch.log_softmax(self.model(ids[None], use_cache=False).logits[0, :-1] / temperature, dim=-1)
+        return logp.gather(1, ids[1:, None])[:, 0].numpy()
+
+
+@pytest.fixture
+def pushing(engine_host):
+    """Make a `Pushing`: `pushing(engines, model folder, **weights settings)`."""
+    made = []
+
+    def make(engines, path, **settings):
+        made.append(Pushing(engine_host, engines, path, **settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.sender.close()
+
+
+@pytest.fixture(scope="session")
+def make_engine_settings():
+    """Make settings of an engine like those of `engine`."""
+    return engine_settings

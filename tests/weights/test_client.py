@@ -42,7 +42,12 @@ def test_a_method_is_called_on_every_engine():
     client.update_weights({"names": ["w"]})
     client.finish_weight_update()
     client.shutdown_weight_transfer_engine()
-    expected = [("start_weight_update",), ("update_weights", {"names": ["w"]}), ("finish_weight_update",), ("shutdown_weight_transfer_engine",)]
+    expected = [
+        ("start_weight_update",),
+        ("update_weights", {"names": ["w"]}),
+        ("finish_weight_update",),
+        ("shutdown_weight_transfer_engine",),
+    ]
     assert [e.calls for e in engines] == [expected, expected]
 
 

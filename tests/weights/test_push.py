@@ -79,9 +79,7 @@ class Scene:
         self.learner = RecordingLearner("learner", self.events, self.gate)
         self.engines = [RecordingEngine(f"engine-{i}", self.events, self.gate) for i in range(engines)]
         config = replace(WeightsConfig(timeout_s=0.05), **settings)
-        self.publisher = Publisher(
-            self.engines, self.learner, self.gate, config, dtype=dtype, probes=PROBES, drain_timeout_s=0.05
-        )
+        self.publisher = Publisher(self.engines, self.learner, self.gate, config, dtype=dtype, probes=PROBES, drain_timeout_s=0.05)
 
     def publish(self, version=3):
         return asyncio.run(self.publisher.publish(WeightVersion(version)))
@@ -112,7 +110,16 @@ def test_a_phase_begins_when_every_engine_has_ended_the_one_before():
     scene = Scene(engines=3)
     scene.publish()
     phases = [event.split(": ")[1].split()[0] for event in scene.events]
-    assert phases == ["connect", *["pause"] * 3, "send", *["manifest"] * 3, *["reset_caches"] * 3, *["commit"] * 3, *["resume"] * 3, *["probe"] * 4]
+    assert phases == [
+        "connect",
+        *["pause"] * 3,
+        "send",
+        *["manifest"] * 3,
+        *["reset_caches"] * 3,
+        *["commit"] * 3,
+        *["resume"] * 3,
+        *["probe"] * 4,
+    ]
 
 
 def test_the_group_is_formed_once():

@@ -53,6 +53,11 @@ class VllmEngine:
         """Make the engine `name` of a run; `model_path` is the resolved `model.path`."""
         return cls(EngineSettings.from_config(config, model_path, name))
 
+    @property
+    def name(self) -> str:
+        """What errors and reports call it."""
+        return self.settings.name
+
     async def start(self) -> None:
         """Load the model and begin to serve. Takes tens of seconds."""
         self._llm: AsyncLLM = await asyncio.to_thread(
@@ -71,7 +76,7 @@ class VllmEngine:
         """
         output = await self._generate(draw.token_ids, sampling_params(sampling, draw.seed), DRAW_PRIORITY, f"draw {draw.number}")
         if len(output.outputs) != sampling.n:
-            raise RolloutError(f"{self.settings.name}: draw {draw.number}: asked for {sampling.n} completions, got {len(output.outputs)}")
+            raise RolloutError(f"{self.name}: draw {draw.number}: asked for {sampling.n} completions, got {len(output.outputs)}")
         members = sorted(output.outputs, key=lambda member: member.index)
         return Group(draw, tuple(completion(m, seed=draw.seed + m.index, decode=self._decode) for m in members))
 
@@ -114,7 +119,7 @@ class VllmEngine:
 
     async def manifest(self) -> list[LoadReport]:
         """Return what each worker was given since the last call."""
-        return [LoadReport.of(self.settings.name, plain) for plain in await self._llm.collective_rpc("take_load_report")]
+        return [LoadReport.of(self.name, plain) for plain in await self._llm.collective_rpc("take_load_report")]
 
     async def reset_caches(self) -> None:
         """Drop cached prefixes. Those that a kept request still holds stay, and are met by requests of their own version only."""
@@ -128,7 +133,7 @@ class VllmEngine:
     async def check_health(self) -> None:
         """Raise RolloutError if the engine has died."""
         if self._llm.errored:
-            raise RolloutError(f"{self.settings.name} died; its own log says why")
+            raise RolloutError(f"{self.name} died; its own log says why")
 
     def metrics(self) -> dict[str, float]:
         """Return what the engine is doing; tokens/s is the difference of `generated_tokens` over time."""
@@ -146,7 +151,7 @@ class VllmEngine:
         await asyncio.to_thread(self._llm.shutdown)
 
     async def _generate(self, token_ids: NDArray[np.int32], params: SamplingParams, priority: int, what: str) -> RequestOutput:
-        name, timeout_s = self.settings.name, self.settings.sample_timeout_s
+        name, timeout_s = self.name, self.settings.sample_timeout_s
         prompt = {"prompt_token_ids": token_ids.tolist(), "cache_salt": str(self._version)}
         try:
             async with asyncio.timeout(timeout_s):

@@ -73,7 +73,7 @@ def environment(settings: EngineSettings) -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # engines, learners and tests share the cores; binding would stack them on the same ones
         # A single worker stays inside vLLM's core process: 13,000 instead of 5,000 tokens/s on two cores, 0.8M parameters.
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0" if settings.tensor_parallel == 1 else "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         # Eager mode still compiles a helper of the sampler: 18 s of the first request for nothing measurable after it.
         **({"TORCH_COMPILE_DISABLE": "1"} if settings.enforce_eager else {}),
     }

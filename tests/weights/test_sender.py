@@ -1,0 +1,137 @@
+"""Pushes of a Transformers model into real engines, whole and with planted faults."""
+
+import numpy as np
+import pytest
+import torch
+
+from toolrl.errors import WeightSyncError
+
+pytestmark = pytest.mark.stack
+
+AIM = 1e-5  # nats; 1e-4 stops a run
+
+
+@pytest.fixture(scope="module")
+def engines(engine_host, engine, tiny_models, make_engine_settings):
+    """Engines by (tied, tensor parallel): one of each kind, so that two engines of a model differ in their workers too."""
+    kinds = [(False, 2), (True, 1), (True, 2)]
+    started = engine_host.start(
+        *(make_engine_settings(tiny_models[tied], name=f"engine-{tied}-{tp}", tensor_parallel=tp) for tied, tp in kinds)
+    )
+    yield {(False, 1): engine, **dict(zip(kinds, started, strict=True))}
+    engine_host.stop(started)
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
+@pytest.mark.parametrize("workers", [(1,), (2,), (1, 2)], ids=["one worker", "two workers", "two engines"])
+def test_after_a_push_the_engines_agree_with_the_learner_token_by_token(engines, pushing, tiny_models, tied, workers):
+    push = pushing([engines[tied, tp] for tp in workers], tiny_models[tied])
+    for version in (1, 2):
+        push.disturb(seed=version)
+        metrics = push.publish(version)
+        assert metrics["weights/parity_max_abs_dlogp"] < AIM
+    sent = sum(p.numel() for _, p in push.model.named_parameters(remove_duplicate=False))
+    assert metrics["weights/bytes"] == 4 * sent
+    assert push.gate.is_open
+
+
+def fault(push, *, drop=(), scale=(), stale=None):
+    """Plant a fault between the model and the wire: tensors left out, changed in value, or still those of before."""
+    source = push.sender._source
+    whole, metadata = type(source).__iter__, type(source).metadata
+
+    class Faulty(type(source)):
+        def metadata(self):
+            return [meta for meta in metadata(self) if meta.name not in drop]
+
+        def __iter__(self):
+            for name, tensor in whole(self):
+                if name in drop:
+                    continue
+                if name in scale:
+                    tensor = tensor * 1.001
+                yield name, stale[name] if stale and name in stale else tensor
+
+    source.__class__ = Faulty
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.norm.weight",
+        "lm_head.weight",
+        "model.embed_tokens.weight",
+        "model.layers.1.self_attn.k_proj.bias",
+        "model.layers.0.mlp.up_proj.weight",
+    ],
+)
+def test_a_tensor_that_is_not_sent_is_named(engine, pushing, tiny_models, name):
+    push = pushing([engine], tiny_models[False])
+    push.publish(1)
+    fault(push, drop=[name])
+    with pytest.raises(WeightSyncError, match=f"engine-0 worker 0: {name} did not arrive") as caught:
+        push.publish(2)
+    assert "elements loaded" in str(caught.value)  # the engine's own account, which does not know what was meant to be sent
+    assert not push.gate.is_open
+
+
+def test_a_tied_head_that_is_not_sent_is_named(engines, pushing, tiny_models):
+    push = pushing([engines[True, 1]], tiny_models[True])
+    fault(push, drop=["lm_head.weight"])
+    with pytest.raises(WeightSyncError, match=r"lm_head\.weight did not arrive"):
+        push.publish(1)
+
+
+def test_a_matrix_scaled_by_a_thousandth_is_seen_by_the_probe(engine, pushing, tiny_models):
+    push = pushing([engine], tiny_models[False])
+    push.disturb(seed=5)
+    push.publish(1)
+    for name, parameter in push.model.named_parameters():
+        if parameter.dim() < 2:
+            continue
+        faulty = pushing([engine], tiny_models[False])
+        faulty.model.load_state_dict(push.model.state_dict())
+        fault(faulty, scale=[name])
+        with pytest.raises(WeightSyncError, match=r"engine-0: largest .* more than 0\.0001"):
+            faulty.publish(2)
+        assert not faulty.gate.is_open, name
+
+
+def test_a_head_of_the_version_before_is_seen_by_the_probe(engine, pushing, tiny_models):
+    push = pushing([engine], tiny_models[False])
+    push.publish(1)
+    stale = {"lm_head.weight": push.model.lm_head.weight.detach().clone()}
+    with torch.no_grad():
+        for parameter in push.model.parameters():
+            parameter.add_(1e-4 * torch.randn_like(parameter))  # about what an optimizer step does
+    fault(push, stale=stale)
+    with pytest.raises(WeightSyncError, match="largest"):
+        push.publish(2)
+    assert not push.gate.is_open
+
+
+def test_a_load_that_fails_in_the_engine_is_raised_as_the_engine_tells_it_and_a_new_group_mends_it(engine, pushing, tiny_models):
+    push = pushing([engine], tiny_models[False])
+    push.publish(1)
+    meant = push.model.model.norm.weight.data
+    push.model.model.norm.weight.data = torch.ones(3)  # no such shape in the engine
+    with pytest.raises(WeightSyncError, match="engine-0: update_weights failed"):
+        push.publish(2)
+    push.model.model.norm.weight.data = meant
+    again = pushing([engine], tiny_models[False])
+    again.disturb(seed=1)
+    assert again.publish(3)["weights/parity_max_abs_dlogp"] < AIM
+
+
+def test_a_push_without_a_group_is_refused(engine, pushing, tiny_models):
+    with pytest.raises(RuntimeError, match="connect"):
+        pushing([engine], tiny_models[False]).sender.send()
+
+
+def test_the_model_on_the_engine_is_not_reached_by_later_changes_of_the_learner(engine, engine_host, pushing, tiny_models):
+    push = pushing([engine], tiny_models[False])
+    push.publish(1)
+    ids = [np.arange(20, 60, dtype=np.int32)]
+    before = engine_host.run(engine.probe(ids))[0]
+    push.disturb(seed=9)
+    np.testing.assert_array_equal(engine_host.run(engine.probe(ids))[0], before)
