@@ -1,6 +1,7 @@
 """The loop keeps its promises, whatever the timing. A seed of `World` is a timing."""
 
 import asyncio
+import dataclasses
 import random
 import zlib
 
@@ -285,6 +286,29 @@ def test_nothing_is_trained_while_a_checkpoint_is_written(seed):
         saving = what == "save" or (saving and what != "saved")
 
 
+def test_engines_sample_the_next_batch_while_a_checkpoint_is_written():
+    world = World(max_turns=40)
+    train(world, steps=2, save_every=1)
+    assert world.journal.index(("sample", 3)) < world.journal.index(("saved", 1))
+
+
+def test_a_slow_disk_slows_the_run_instead_of_filling_memory():
+    world = World()
+
+    class Slow(type(world.rollout_log)):
+        async def write(self, batch):
+            for _ in range(400):
+                await asyncio.sleep(0)
+            await super().write(batch)
+
+    world.rollout_log = Slow(world)
+    train(world)
+    logs = [entry for entry in world.journal if entry[0] in ("log", "logged")]
+    assert logs == [(what, version) for version in range(1, 9) for what in ("log", "logged")]
+    for version in range(2, 8):  # the next batch may train meanwhile, the one after it may not
+        assert world.journal.index(("logged", version - 1)) < world.journal.index(("step", version))
+
+
 def test_the_best_version_is_known_and_saved():
     rewards = [0.1, 0.3, 0.2, 0.3, 0.5, 0.4]
     world = World(rewards=rewards.__getitem__)
@@ -402,20 +426,31 @@ def test_cancelling_ends_every_task_and_leaves_a_state_that_was_committed(stalen
         assert state.version in {n for what, n in world.journal if what == "commit"} | {0}
 
 
-class TooFew:
-    """An engine that loses a sibling."""
+class Altered:
+    """An engine or a scorer whose answer is not what was asked for."""
 
-    def __init__(self, engines):
-        self.engines = engines
+    def __init__(self, part, **changes):
+        self.part, self.changes = part, changes
 
     async def sample(self, draw, sampling):
-        return await self.engines.sample(draw, Sampling(sampling.n - 1, 1.0, 1.0, 3))
+        return dataclasses.replace(await self.part.sample(draw, sampling), **self.changes)
+
+    async def score(self, group):
+        return dataclasses.replace(await self.part.score(group), **self.changes)
 
 
-def test_a_group_that_is_not_whole_is_refused():
+@pytest.mark.parametrize("changes", [{"completion_tokens": (1, 1, 1)}, {"draw": 1}])
+def test_a_group_that_is_not_whole_or_not_the_one_asked_for_is_refused(changes):
     world = World()
-    world.engines = TooFew(world.engines)
-    with pytest.raises(RolloutError, match="answered draw 0 with 3 completions of draw 0; expected 4"):
+    world.engines = Altered(world.engines, **changes)
+    with pytest.raises(RolloutError, match=r"engine fake answered draw 0 with [34] completions of draw [01]; expected 4"):
+        train(world)
+
+
+def test_a_missing_verdict_is_refused():
+    world = World()
+    world.scorer = Altered(world.scorer, verdicts=())
+    with pytest.raises(ScoringError, match=r"gave draw \d 0 verdicts; expected 4"):
         train(world)
 
 

@@ -14,7 +14,7 @@ def test_a_foreign_error_becomes_the_parts_own():
 
 def test_the_first_toolrl_error_speaks_and_the_rest_are_its_notes():
     first, second, foreign = RolloutError("engine 0"), LearnerError("rank 1"), ValueError("x")
-    group = BaseExceptionGroup("", [foreign, ExceptionGroup("", [first, second]), first])
+    group = BaseExceptionGroup("", [foreign, ExceptionGroup("", [first, second]), first, second])
     assert first_failure(group) is first
     assert first.__notes__ == ["and also: ValueError: x", "and also: LearnerError: rank 1"]
 
