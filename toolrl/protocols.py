@@ -35,6 +35,10 @@ class Engines(Protocol):
         """Sample `sampling.n` completions of one draw. Raises RolloutError."""
         ...
 
+    async def metrics(self) -> Mapping[str, float]:
+        """Return what the engines did since the last call. Raises RolloutError."""
+        ...
+
 
 class Verifier(Protocol):
     """Judges one completion. Pure, total and picklable: no input raises or changes anything."""

@@ -9,9 +9,10 @@ reference; token arrays go from the engine straight to the reward workers and le
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class EngineActor:
         return await getattr(self._engine, method)(*arguments, **options)
 
     async def metrics(self) -> dict[str, float]:
-        """Return what the engine is doing."""
+        """Return what the engine did since the last call."""
         return self._engine.metrics()
 
 
@@ -107,7 +108,7 @@ class EngineHandle:
         return found
 
     async def metrics(self) -> dict[str, float]:
-        """Return what the engine is doing."""
+        """Return what the engine did since the last call."""
         reference = self.actor.metrics.remote()
         found: dict[str, float] = await one("engine metrics", self.name, reference, timeout_s=self._timeout_s, error=RolloutError)
         return found
@@ -133,3 +134,18 @@ class EnginePool:
         """Sample one draw on the engine with the fewest outstanding tokens, once the gate is open."""
         async with self._gate:
             return await min(self._engines, key=lambda engine: engine.outstanding_tokens).sample(draw, sampling)
+
+    async def metrics(self) -> Mapping[str, float]:
+        """Return what all engines together did since the last call. Raises RolloutError."""
+        each = await asyncio.gather(*(engine.metrics() for engine in self._engines))
+        busy_s = max(stats["busy_s"] for stats in each)
+        tokens = sum(stats["generated_tokens"] for stats in each)
+        return {
+            "engine/generated_tokens": tokens,
+            "engine/busy_s": busy_s,
+            "engine/tokens_per_s": tokens / busy_s if busy_s else 0.0,
+            "engine/running_max": max(stats["running_max"] for stats in each),
+            "engine/waiting_max": max(stats["waiting_max"] for stats in each),
+            "engine/kv_use_max": max(stats["kv_use_max"] for stats in each),
+            "engine/preempted": sum(stats["preempted"] for stats in each),
+        }

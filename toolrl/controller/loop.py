@@ -118,6 +118,8 @@ class Controller:
         with self._watch.stage("wait_generation"):
             batch = await self._next_batch(window)
         metrics = batch_metrics(batch, self._loop.max_staleness) | {"loop/groups_in_flight": float(window.unfinished)}
+        with part(RolloutError, "engines, saying what they did"):
+            metrics |= await self._engines.metrics()
         metrics |= await self._learn_and_push(batch)
         await self._keep_rollouts(batch, tasks)
         return metrics | (await self._evaluate() if self._evaluation_due(steps) else {})

@@ -46,6 +46,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("rollout/truncated_share", "share", "Completions cut short by `sampling.max_tokens`."),
     Metric("rollout/prompt_tokens_mean", "tokens", "Mean length of a prompt."),
     Metric("rollout/sample_s_mean", "s", "Mean time from the request of a group to its last token."),
+    Metric("engine/generated_tokens", "tokens", "Tokens the engines sampled since the version before, evaluation included."),
+    Metric("engine/busy_s", "s", "Time in which something was being sampled; of the busiest engine."),
+    Metric("engine/tokens_per_s", "tokens/s", "Tokens sampled per second of `engine/busy_s`, all engines together."),
+    Metric("engine/running_max", "sequences", "Most sequences an engine decoded at once."),
+    Metric("engine/waiting_max", "sequences", "Most sequences queued in an engine: it could use more room."),
+    Metric("engine/kv_use_max", "share", "Largest share of an engine's key-value cache in use."),
+    Metric("engine/preempted", "sequences", "Sequences preempted for want of key-value cache, or by a push."),
     Metric("heldout/reward", "reward", "Mean reward on held-out prompts, sampled once each at `eval.temperature`."),
     Metric("heldout/stderr", "reward", "Standard error of `heldout/reward`."),
     Metric("heldout/greedy", "reward", "Mean reward on held-out prompts, greedy."),
@@ -81,7 +88,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("weights/parity_mean_abs_dlogp", "nats", "Mean |Δ log p| of the same probe."),
     Metric("weights/bytes", "bytes", "Bytes sent to each engine."),
     Metric("weights/*", "s", "Time of the phases of a push, by name."),
-    Metric("checkpoint/*", "", "What the store says of the checkpoint of the version before."),
+    Metric("checkpoint/save_s", "s", "Time the store took for the checkpoint of the version before, if there was one."),
+    Metric("checkpoint/bytes", "bytes", "Size of that checkpoint."),
 )
 
 _BY_NAME = {metric.name: metric for metric in METRICS}

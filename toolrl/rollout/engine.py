@@ -136,15 +136,8 @@ class VllmEngine:
             raise RolloutError(f"{self.name} died; its own log says why")
 
     def metrics(self) -> dict[str, float]:
-        """Return what the engine is doing; tokens/s is the difference of `generated_tokens` over time."""
-        stats = self._stats
-        return {
-            "running": stats.running,
-            "waiting": stats.waiting,
-            "kv_use": stats.kv_use,
-            "generated_tokens": stats.generated_tokens,
-            "preempted": stats.preempted,
-        }
+        """Return what the engine did since the last call, by the names of `EngineStats`."""
+        return self._stats.take()
 
     async def shutdown(self) -> None:
         """End the engine's processes."""

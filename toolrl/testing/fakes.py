@@ -123,6 +123,11 @@ class FakeEngines:
         world.journal.append(("sampled", draw.number))
         return group.ref(group, engine="fake", sample_s=0.5)
 
+    async def metrics(self) -> Mapping[str, float]:
+        """Say how many completions were sampled so far."""
+        self._world.enter("metrics", self._world.live or 0)
+        return {"engine/generated_tokens": float(self._world.count("sampled"))}
+
     def _completion(self, draw: Draw, member: int, first: WeightVersion, last: WeightVersion) -> Completion:
         length = member % 3 + 1
         spans = (
