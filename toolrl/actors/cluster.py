@@ -21,6 +21,8 @@ from toolrl.errors import DeadlineError, PlacementError
 LOCAL = "local"
 _OBJECT_STORE_BYTES = 512 * 2**20
 """Of a local cluster: a batch of token arrays is a few MiB, and shared memory is scarce on small machines."""
+_ORPHANS_S = 10
+"""How long Ray's own agents look for their cluster after a kill -9 of the driver: with Ray's default they stay for a minute."""
 
 
 def local_nodes(cluster: ClusterConfig) -> tuple[Node, ...]:
@@ -62,6 +64,7 @@ def _init_arguments(cluster: ClusterConfig) -> dict[str, Any]:
         "object_store_memory": _OBJECT_STORE_BYTES,
         "include_dashboard": False,
         "_node_ip_address": "127.0.0.1",
+        "_system_config": {"gcs_rpc_server_reconnect_timeout_s": _ORPHANS_S},
     }
 
 
