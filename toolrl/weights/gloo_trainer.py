@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import torch
 from vllm.distributed.weight_transfer.base import (
@@ -87,10 +88,8 @@ class GlooTrainer(TrainerWeightTransferEngine[GlooTrainerInfo]):  # type: ignore
         store = open_store(info.host, info.world_size, info.timeout_s)
         theirs = GlooInitInfo(info.host, store.port, 1, info.world_size, info.bucket_bytes, info.timeout_s)
         answer = _start(self.client.init_weight_transfer_engine, asdict(theirs))
-        try:
+        with _blaming(answer):
             group = TransferGroup(store, rank=0, world_size=info.world_size, address=info.host, timeout_s=info.timeout_s)
-        except RuntimeError as error:
-            _raise_cause(answer, error)
         answer.result()
         return group
 
@@ -104,11 +103,12 @@ class GlooTrainer(TrainerWeightTransferEngine[GlooTrainerInfo]):  # type: ignore
                 buffer = empty_buffer(run)
                 for meta, room in views(buffer, run):
                     room.copy_(_next(tensors, meta))
-                group.broadcast(buffer)
-        except RuntimeError as error:
+                with _blaming(answer):
+                    group.broadcast(buffer)
+            answer.result()
+        except BaseException:
             self.shutdown()  # wakes the engines still waiting for a bucket
-            _raise_cause(answer, error)
-        answer.result()
+            raise
 
 
 def _start(call: Callable[[dict[str, Any]], None], info: dict[str, Any]) -> Future[None]:
@@ -127,14 +127,16 @@ def _next(tensors: Iterator[tuple[str, torch.Tensor]], meta: ParamMeta) -> torch
     return tensor
 
 
-def _raise_cause(answer: Future[None], error: RuntimeError) -> NoReturn:
-    """Raise what went wrong in the engines, if they say so; what breaks here is often only its echo."""
-    wait_for([answer], CAUSE_GRACE_S)
-    if answer.done() and (cause := answer.exception()):
-        raise cause from error
-    if isinstance(error, WeightSyncError):
-        raise error
-    raise WeightSyncError(f"the transfer group broke: {error}") from error
+@contextmanager
+def _blaming(answer: Future[None]) -> Iterator[None]:
+    """Where the group breaks, raise what went wrong in the engines, if they say so: what breaks here is often only its echo."""
+    try:
+        yield
+    except RuntimeError as error:
+        wait_for([answer], CAUSE_GRACE_S)
+        if answer.done() and (cause := answer.exception()):
+            raise cause from error
+        raise WeightSyncError(f"the transfer group broke: {error}") from error
 
 
 def _exhaust(tensors: Iterator[tuple[str, torch.Tensor]]) -> None:
