@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 GIT_TIMEOUT_S = 10.0
 
 
+@cache
 def versions() -> dict[str, Any]:
     """Return the versions that may change a result, all JSON."""
     return {

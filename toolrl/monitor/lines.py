@@ -32,6 +32,8 @@ class JsonlSink:
     """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+        if path.exists() and not path.read_bytes().endswith(b"\n"):
+            write_lines(path, read_lines(path))  # a crash tore the last line: what follows must not be joined to it
         self._file = path.open("a", encoding="utf-8")
         self._now = now
 

@@ -56,8 +56,9 @@ def _rewards(axis: Axes, lines: Sequence[Line]) -> None:
     axis.plot(versions, smooth, color="tab:blue", label="training (mean of 5)")
     for name, label, color in (("heldout/reward", "held out, sampled", "tab:orange"), ("heldout/greedy", "held out, greedy", "tab:green")):
         at, values = _series(lines, name)
-        errors = _series(lines, name.replace("reward", "stderr") if name.endswith("reward") else f"{name}_stderr")[1]
-        axis.errorbar(at, values, yerr=errors or None, color=color, marker="o", capsize=3, label=label)
+        error = {"heldout/reward": "heldout/stderr", "heldout/greedy": "heldout/greedy_stderr"}[name]
+        errors = [line.get(error) or 0.0 for line in lines if line.get(name) is not None]
+        axis.errorbar(at, values, yerr=errors, color=color, marker="o", capsize=3, label=label)
     axis.set(title="Reward (bars: standard error)", ylim=(-0.02, 1.02))
 
 

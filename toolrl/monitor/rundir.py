@@ -25,6 +25,8 @@ from types import TracebackType
 from typing import IO, Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from toolrl.config.load import settings, to_yaml
 from toolrl.config.schema import RlConfig
@@ -103,6 +105,8 @@ class RunFolder:
         target = self.path / "discarded" / f"attempt-{self.attempt - 1}"
         lines = read_lines(self.metrics)
         kept = [line for line in lines if 0 < version >= line["version"]]
+        for unfinished in self.rollouts.glob(".*.tmp"):  # of an attempt that was killed: no one writes it any more
+            unfinished.unlink()
         stale = [path for made, path in rollouts.files(self.rollouts).items() if made > version]
         if len(kept) == len(lines) and not stale:
             return None
@@ -160,7 +164,7 @@ def check(path: Path, config: RlConfig) -> dict[str, tuple[Any, Any]]:
             raise RunFolderError(f"run.dir: {path} holds no run, but {', '.join(unknown[:3])}; name another folder")
         return {}
     known = settings(RlConfig)
-    was = {key: default for key, (_, default) in known.items()} | _flatten(OmegaConf.to_container(OmegaConf.load(path / CONFIG)))
+    was = {key: default for key, (_, default) in known.items()} | _read_config(path / CONFIG)
     now = _flatten(OmegaConf.to_container(OmegaConf.structured(config)))
     changed = {key: (was[key], now.get(key)) for key in was if was[key] != now.get(key)}
     refused = {key: values for key, values in changed.items() if not any(fnmatch(key, pattern) for pattern in MAY_CHANGE)}
@@ -172,6 +176,13 @@ def check(path: Path, config: RlConfig) -> dict[str, tuple[Any, Any]]:
             )
         )
     return changed
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        return _flatten(OmegaConf.to_container(OmegaConf.load(path)))
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, AttributeError) as error:
+        raise RunFolderError(f"run.dir: {path}: not readable as settings; put it back, or name another run.dir") from error
 
 
 def _flatten(tree: Any) -> dict[str, Any]:

@@ -1,0 +1,265 @@
+"""A run folder belongs to one configuration and one driver, and holds only the surviving lineage."""
+
+import asyncio
+import fcntl
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from toolrl.algo.advantage import trajectory
+from toolrl.config.load import load
+from toolrl.config.schema import RlConfig
+from toolrl.errors import ConfigError, LearnerError, PlacementError, RunFolderError
+from toolrl.monitor import rollouts
+from toolrl.monitor.lines import JsonlSink, read_lines
+from toolrl.monitor.rollouts import RolloutWriter
+from toolrl.monitor.rundir import MAY_CHANGE, RunFolder, check
+from toolrl.types import Batch, GroupRef, Reason, ScoredGroup, Verdict
+
+CONFIG = load(RlConfig, ["model.path=demo://start", "data.train=demo://train"])
+
+
+def changed(section, **values):
+    return replace(CONFIG, **{section: replace(getattr(CONFIG, section), **values)})
+
+
+async def none_kept(handles):
+    raise AssertionError(handles)
+
+
+def fill(folder, versions):
+    """Write a line and a rollout file for each version, as a run does."""
+    sink = JsonlSink(folder.metrics)
+    log = RolloutWriter(folder.rollouts, keep="share", fetch=none_kept, attempt=folder.attempt)
+    for version in versions:
+        sink.write(version, {"reward/mean": folder.attempt})
+        if version:
+            group = ScoredGroup(GroupRef(1, "p", 1, (1,), (0,), (False,), "e", 0.1, None), (Verdict(1.0, Reason.CORRECT),))
+            asyncio.run(log.write(Batch(version - 1, (trajectory(group, 0.0),))))
+    sink.close()
+
+
+def versions(folder):
+    return [line["version"] for line in read_lines(folder.metrics)], list(rollouts.files(folder.rollouts))
+
+
+def test_a_new_folder_holds_its_configuration_and_the_versions_of_everything(tmp_path):
+    with RunFolder(tmp_path / "runs" / "a", CONFIG) as folder:
+        assert load(RlConfig, [str(folder.path / "config.yaml")]) == CONFIG
+        (attempt,) = json.loads((folder.path / "versions.json").read_text())["attempts"]
+        assert attempt["python"] == sys.version.split()[0]
+        assert "numpy" in attempt["packages"]
+        assert folder.attempt == 1
+
+
+def test_a_resumed_folder_counts_its_attempts_and_what_was_changed(tmp_path):
+    RunFolder(tmp_path, CONFIG).close()
+    with RunFolder(tmp_path, changed("run", steps=7)) as folder:
+        assert folder.attempt == 2
+    attempts = json.loads((tmp_path / "versions.json").read_text())["attempts"]
+    assert [a["changed"] for a in attempts] == [{}, {"run.steps": {"from": 100, "to": 7}}]
+    assert check(tmp_path, changed("run", steps=7)) == {}
+
+
+def test_a_folder_of_another_configuration_is_refused_with_every_difference(tmp_path):
+    RunFolder(tmp_path, CONFIG).close()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    other = replace(changed("learner", lr=3e-4, minibatches=2), run=replace(CONFIG.run, seed=5, steps=3))
+    for attempt in (check, RunFolder):
+        with pytest.raises(RunFolderError) as caught:
+            attempt(tmp_path, other)
+        assert str(caught.value).splitlines()[1:] == [
+            "  run.seed: the run has 0, got 5",
+            "  learner.minibatches: the run has 1, got 2",
+            "  learner.lr: the run has 1e-06, got 0.0003",
+            "set them back to resume it, or name another run.dir",
+        ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("run", {"dir": "elsewhere"}),
+        ("monitor", {"wandb": "offline"}),
+        ("eval", {"every": 3}),
+        ("checkpoint", {"keep": 9}),
+        ("cluster", {"num_cpus": 8}),
+        ("engine", {"num": 4}),
+        ("engine", {"sample_timeout_s": 5.0}),
+        ("learner", {"step_timeout_s": 5.0}),
+        ("learner", {"threads": 2}),
+        ("loop", {"max_staleness": 2}),
+        ("reward", {"workers": 5}),
+        ("weights", {"timeout_s": 5.0}),
+    ],
+)
+def test_how_fast_where_and_how_long_may_change(tmp_path, section, values):
+    RunFolder(tmp_path, CONFIG).close()
+    assert set(check(tmp_path, changed(section, **values))) == {f"{section}.{name}" for name in values}
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("data", {"train": "x"}),
+        ("model", {"dtype": "float32"}),
+        ("sampling", {"n": 4}),
+        ("reward", {"mode": "paper"}),
+        ("algo", {"kl_coef": 0.1}),
+        ("learner", {"num_ranks": 2}),
+        ("loop", {"refill": True}),
+        ("loop", {"prompts_per_batch": 64}),
+    ],
+)
+def test_what_is_learned_and_from_what_stays(tmp_path, section, values):
+    RunFolder(tmp_path, CONFIG).close()
+    with pytest.raises(RunFolderError, match=f"{section}.{next(iter(values))}"):
+        check(tmp_path, changed(section, **values))
+
+
+def test_every_pattern_of_settings_that_may_change_means_something():
+    from fnmatch import fnmatch
+
+    from toolrl.config.load import settings
+
+    assert [pattern for pattern in MAY_CHANGE if not any(fnmatch(key, pattern) for key in settings(RlConfig))] == []
+
+
+def test_a_folder_of_something_else_is_refused_and_untouched(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(RunFolderError, match=r"holds no run, but thesis\.tex; name another folder"):
+        RunFolder(tmp_path, CONFIG)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(RunFolderError, match="is a file"):
+        RunFolder(tmp_path / "thesis.tex", CONFIG)
+
+
+def test_an_unreadable_configuration_is_named(tmp_path):
+    RunFolder(tmp_path, CONFIG).close()
+    (tmp_path / "config.yaml").write_text("{ not yaml")
+    with pytest.raises(RunFolderError, match=r"config\.yaml: not readable"):
+        check(tmp_path, CONFIG)
+
+
+def test_checking_writes_nothing(tmp_path):
+    assert check(tmp_path / "new", CONFIG) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_drivers_cannot_use_one_folder(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from toolrl.config.load import load; from toolrl.config.schema import RlConfig\n"
+        "from toolrl.monitor.rundir import RunFolder\n"
+        "folder = RunFolder(Path(sys.argv[1]), load(RlConfig, ['model.path=demo://start', 'data.train=demo://train']))\n"
+        "print('open', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(RunFolderError, match=rf"is in use by process {other.pid} on \S+; wait for it to end, or name another run\.dir"):
+            RunFolder(tmp_path, CONFIG)
+        other.kill()
+    with RunFolder(tmp_path, CONFIG) as folder:  # the lock died with its process
+        assert folder.attempt == 2
+
+
+def test_closing_lets_the_next_driver_in(tmp_path):
+    RunFolder(tmp_path, CONFIG).close()
+    with (tmp_path / ".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_users_mistake_before_the_start_leaves_nothing_behind(tmp_path):
+    for error in (PlacementError("two CPUs short"), ConfigError("no")):
+        with pytest.raises(type(error)), RunFolder(tmp_path / "runs" / "a", CONFIG):
+            raise error
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_were_there_stay(tmp_path):
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(PlacementError), RunFolder(tmp_path / "runs" / "a", CONFIG):
+        raise PlacementError("short")
+    assert [path.name for path in tmp_path.rglob("*")] == ["runs"]
+
+
+@pytest.mark.parametrize("error", [LearnerError("died"), PlacementError("short")])
+def test_a_run_that_had_begun_is_kept_whatever_ends_it(tmp_path, error):
+    def begin_and_fail():
+        with RunFolder(tmp_path / "a", CONFIG) as folder:
+            fill(folder, [0, 1])
+            raise error
+
+    with pytest.raises(type(error)):
+        begin_and_fail()
+    assert versions(RunFolder(tmp_path / "a", CONFIG)) == ([0, 1], [1])
+
+
+def test_a_resumed_run_is_kept_when_its_user_errs(tmp_path):
+    RunFolder(tmp_path / "a", CONFIG).close()
+    with pytest.raises(PlacementError), RunFolder(tmp_path / "a", CONFIG):
+        raise PlacementError("short")
+    assert (tmp_path / "a" / "config.yaml").exists()
+
+
+def test_what_lies_beyond_the_checkpoint_moves_to_discarded(tmp_path):
+    with RunFolder(tmp_path, CONFIG) as folder:
+        fill(folder, range(6))
+    with RunFolder(tmp_path, CONFIG) as folder:
+        assert folder.rewind(3) == tmp_path / "discarded" / "attempt-1"
+        assert versions(folder) == ([0, 1, 2, 3], [1, 2, 3])
+        fill(folder, [4, 5])
+    with RunFolder(tmp_path, CONFIG) as folder:
+        folder.rewind(4)
+        assert versions(folder) == ([0, 1, 2, 3, 4], [1, 2, 3, 4])
+    for attempt, gone in ((1, [4, 5]), (2, [5])):
+        discarded = tmp_path / "discarded" / f"attempt-{attempt}"
+        assert [line["version"] for line in read_lines(discarded / "metrics.jsonl")] == gone
+        assert {line["reward/mean"] for line in read_lines(discarded / "metrics.jsonl")} == {attempt}
+        assert list(rollouts.files(discarded)) == gone
+
+
+def test_without_a_checkpoint_the_run_starts_anew_its_first_evaluation_included(tmp_path):
+    with RunFolder(tmp_path, CONFIG) as folder:
+        fill(folder, range(3))
+    with RunFolder(tmp_path, CONFIG) as folder:
+        folder.rewind(0)
+        assert versions(folder) == ([], [])
+
+
+def test_with_nothing_beyond_the_checkpoint_nothing_is_discarded(tmp_path):
+    with RunFolder(tmp_path, CONFIG) as folder:
+        assert folder.rewind(0) is None
+        fill(folder, range(3))
+        assert folder.rewind(2) is None
+    assert not (tmp_path / "discarded").exists()
+
+
+def test_a_crash_between_rollouts_and_metrics_leaves_nothing_beyond_the_checkpoint(tmp_path):
+    with RunFolder(tmp_path, CONFIG) as folder:
+        fill(folder, range(4))
+        lines = folder.metrics.read_text().splitlines(keepends=True)
+        folder.metrics.write_text("".join(lines[:3]) + lines[3][:9])  # version 3: file there, line torn
+    with RunFolder(tmp_path, CONFIG) as folder:
+        folder.rewind(2)
+        fill(folder, [3])
+        assert versions(folder) == ([0, 1, 2, 3], [1, 2, 3])
+
+
+def test_files_that_a_crash_left_unfinished_are_cleared_away(tmp_path):
+    with RunFolder(tmp_path, CONFIG) as folder:
+        fill(folder, range(2))
+        (folder.rollouts / ".version-000002.parquet.tmp").write_bytes(b"half")
+    with RunFolder(tmp_path, CONFIG) as folder:
+        folder.rewind(1)
+        assert [path.name for path in folder.rollouts.iterdir()] == ["version-000001.parquet"]
+
+
+def test_the_summary_is_written_whole(tmp_path):
+    with RunFolder(tmp_path, CONFIG) as folder:
+        folder.write_summary({"steps": 3})
+        assert json.loads(folder.summary.read_text()) == {"steps": 3}

@@ -1,0 +1,24 @@
+"""Weights & Biases without an account or a network."""
+
+import pytest
+
+from toolrl.monitor.wandb_sink import WandbSink
+
+pytest.importorskip("wandb")
+
+
+@pytest.mark.stack  # starts wandb's own service process
+def test_offline_needs_no_account_and_a_resumed_run_is_the_same(tmp_path, monkeypatch):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ids = set()
+    for _ in range(2):
+        sink = WandbSink(tmp_path, project="toolrl", mode="offline", config={"run": {"steps": 2}})
+        sink.write(1, {"reward/mean": 0.5})
+        sink.close()
+        ids.add((tmp_path / "wandb" / "run-id").read_text())
+    assert len(ids) == 1
+    folders = {folder.name.rpartition("-")[2] for folder in (tmp_path / "wandb").glob("offline-run-*")}
+    assert folders == ids
+    assert all(list(folder.glob("*.wandb")) for folder in (tmp_path / "wandb").glob("offline-run-*"))
