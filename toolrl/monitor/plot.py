@@ -16,6 +16,7 @@ import matplotlib
 matplotlib.use("Agg")  # before pyplot: no display is needed
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from toolrl.monitor.lines import Line, read_lines
 
@@ -64,32 +65,40 @@ def _rewards(axis: Axes, lines: Sequence[Line]) -> None:
 
 def _form_and_content(axis: Axes, lines: Sequence[Line]) -> None:
     for name, label, style in (
-        ("reward/format_right", "form, training", "-"),
-        ("reward/content_right", "content, training", "-"),
-        ("heldout/format_right", "form, held out", "o--"),
-        ("heldout/content_right", "content, held out", "o--"),
+        ("reward/format_right", "form, training", {"color": "tab:purple", "alpha": 0.35}),
+        ("heldout/format_right", "form, held out", {"color": "tab:purple", "marker": "o"}),
+        ("reward/content_right", "content, training", {"color": "tab:brown", "alpha": 0.35}),
+        ("heldout/content_right", "content, held out", {"color": "tab:brown", "marker": "o"}),
+        ("heldout/greedy_content_right", "content, held out, greedy", {"color": "tab:green", "marker": "o"}),
     ):
-        axis.plot(*_series(lines, name), style, label=label)
-    axis.set(title="Form and content", ylim=(-0.02, 1.02))
+        versions, values = _series(lines, name)
+        if values:
+            axis.plot(versions, values, label=label, **style)
+    axis.set(title="Form, and content under a lenient parse", ylim=(-0.02, 1.02))
 
 
 def _stages(axis: Axes, lines: Sequence[Line]) -> None:
     trained = [line for line in lines if line["version"] > 0]
-    versions = [line["version"] for line in trained]
-    seconds = [[line.get(f"loop/{name}_s", 0.0) for line in trained] for _, name in STAGES]
-    if versions:
-        axis.stackplot(versions, seconds, labels=[label for label, _ in STAGES], alpha=0.8)
-    axis.set(title="Seconds of a step, by stage")
+    versions, below = [line["version"] for line in trained], [0.0] * len(trained)
+    for label, name in STAGES:
+        seconds = [line.get(f"loop/{name}_s") or 0.0 for line in trained]
+        if any(seconds):
+            axis.bar(versions, seconds, width=1.0, bottom=below, label=label)
+            below = [b + s for b, s in zip(below, seconds, strict=True)]
+    axis.set(title="Seconds between two versions, by stage", ylabel="s")
 
 
 def _parity(axis: Axes, lines: Sequence[Line]) -> None:
+    axis.set(title="Engine against learner after the push, and staleness")
     versions, values = _series(lines, "weights/parity_max_abs_dlogp")
-    if values:
-        axis.semilogy(versions, values, ".", color="tab:red", label="largest |Δ log p| after the push (nats)")
-        axis.set_ylim(min(PARITY_RANGE[0], *values), max(PARITY_RANGE[1], *values))
-    axis.set(title="Engine against learner; staleness")
+    positive = [value for value in values if value > 0]
+    if positive:
+        axis.semilogy(versions, values, ".", color="tab:red", label="largest |Δ log p|")
+        axis.set(ylim=(min(PARITY_RANGE[0], *positive), max(PARITY_RANGE[1], *positive)), ylabel="nats")
     versions, values = _series(lines, "loop/staleness_max")
     if any(values):
         beside = axis.twinx()
-        beside.step(versions, values, color="tab:gray", alpha=0.6)
-        beside.set_ylabel("largest staleness (versions)")
+        beside.step(versions, values, where="mid", color="tab:gray", alpha=0.6)
+        beside.set(ylim=(0, max(values) + 1), ylabel="largest staleness (versions)")
+        beside.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.plot([], [], color="tab:gray", label="largest staleness")  # for the legend
