@@ -140,6 +140,7 @@ def engine_host(tiny_models):
     with pytest.MonkeyPatch.context() as patch:
         for key, value in environment(engine_settings(tiny_models[False])).items():
             patch.setenv(key, value)
+        patch.setenv("VLLM_ALLOW_INSECURE_SERIALIZATION", "1")  # tests plant faults in the workers
         host = EngineHost()
         yield host
         host.close()
@@ -176,9 +177,9 @@ class Pushing:
         self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
         self.sender = WeightSender(self.model, rank=0, backend="gloo", bucket_bytes=2**17)  # a few buckets
         self.gate = Gate()
-        probes = list(np.random.default_rng(0).integers(10, 1000, (4, 100)).astype(np.int32))
+        self.probes = list(np.random.default_rng(0).integers(10, 1000, (4, 100)).astype(np.int32))
         config = WeightsConfig(timeout_s=60.0, **settings)
-        self.publisher = Publisher(engines, self, self.gate, config, dtype="float32", probes=probes, drain_timeout_s=60.0)
+        self.publisher = Publisher(engines, self, self.gate, config, dtype="float32", probes=self.probes, drain_timeout_s=60.0)
 
     async def connect(self):
         await asyncio.to_thread(self.sender.connect, "127.0.0.1", self._links, 30.0)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolrl.weights.packing import ALIGNMENT_BYTES, buckets, empty_buffer, meta_buckets, num_bytes, views
+from toolrl.weights.packing import ALIGNMENT_BYTES, buckets, digest, empty_buffer, meta_buckets, num_bytes, views
 
 
 @dataclass
@@ -54,3 +55,23 @@ def test_every_tensor_starts_aligned():
 def test_buckets_of_tensors_are_cut_by_their_bytes():
     metas = [Meta(name, torch.float32, (4,)) for name in "abc"]  # 16 bytes each
     assert [[m.name for m in run] for run in meta_buckets(metas, 32)] == [["a", "b"], ["c"]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.int8])
+def test_a_digest_changes_with_any_one_value(dtype):
+    tensor = torch.arange(24).reshape(4, 6).to(dtype)
+    before = int(digest(tensor))
+    assert before == int(digest(tensor.clone()))
+    for i in range(24):
+        other = tensor.clone()
+        other.view(-1)[i] += 1
+        assert int(digest(other)) != before
+
+
+def test_a_digest_is_the_sum_of_the_bits():
+    assert int(digest(torch.tensor([1.0, -2.0]))) == 0x3F800000 + (0xC0000000 - 2**32)
+
+
+def test_a_digest_reads_a_view_in_its_own_order():
+    matrix = torch.randn(3, 5)
+    assert int(digest(matrix.t())) == int(digest(matrix.t().contiguous()))

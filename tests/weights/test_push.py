@@ -13,7 +13,7 @@ from toolrl.weights.gate import Gate
 from toolrl.weights.manifest import LoadReport, Manifest, TensorSpec
 from toolrl.weights.push import Publisher
 
-SENT = Manifest((TensorSpec("w", (2, 3), "float32", 24), TensorSpec("b", (3,), "float32", 12)))
+SENT = Manifest((TensorSpec("w", (2, 3), "float32", 24, 0), TensorSpec("b", (3,), "float32", 12, 0)))
 PROBES = [np.array([5, 6, 7], dtype=np.int32)]
 AFTER_SEND = ["manifest", "reset_caches", "commit 3", "resume"]
 

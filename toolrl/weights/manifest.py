@@ -5,8 +5,8 @@
     engine workers ── LoadReport ──┘
 
 A tensor that never arrived shows nowhere else: the engine keeps the old one and goes on sampling. So the learner declares what its model
-has, each worker records what its model was really given, and the two must be the same set with the same shapes and types. No values are
-compared here; that is the probe's part.
+has, each worker records what its model was really given, and the two must be the same set, with the same shapes, types and bits. What
+becomes of them inside the engine is the other proof's part: the probe.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class TensorSpec:
     dtype: str
     """Name of the torch type, as in `float32`."""
     num_bytes: int
+    digest: int
+    """Sum of its bits; see `packing.digest`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ class LoadReport:
     @classmethod
     def of(cls, engine: str, plain: Mapping[str, Any]) -> LoadReport:
         """Rebuild the report that a worker of `engine` gave in plain values."""
-        specs = (TensorSpec(name, tuple(shape), dtype, num_bytes) for name, shape, dtype, num_bytes in plain["received"])
-        return cls(f"{engine} worker {plain['rank']}", Manifest(tuple(specs)), tuple(plain["unfilled"]))
+        specs = tuple(TensorSpec(name, tuple(shape), dtype, size, digest) for name, shape, dtype, size, digest in plain["received"])
+        return cls(f"{engine} worker {plain['rank']}", Manifest(specs), tuple(plain["unfilled"]))
 
 
 def differences(sent: Manifest, report: LoadReport) -> list[str]:
@@ -73,8 +75,10 @@ def _compare(sent: Manifest, received: Manifest) -> Iterable[str]:
         other = theirs.get(tensor.name)
         if other is None:
             yield f"{tensor.name} did not arrive"
-        elif other != tensor:
+        elif _words(other) != _words(tensor):
             yield f"{tensor.name} was sent as {_words(tensor)} and arrived as {_words(other)}"
+        elif other.digest != tensor.digest:
+            yield f"{tensor.name} arrived with other values than were sent"
     for name in theirs.keys() - {tensor.name for tensor in sent.tensors}:
         yield f"{name} arrived and was not sent"
     for name, times in Counter(tensor.name for tensor in received.tensors).items():

@@ -35,7 +35,7 @@ class WeightSender:
 
     def __init__(self, model: torch.nn.Module, *, rank: int, backend: str, bucket_bytes: int, dtype: torch.dtype | None = None) -> None:
         self._source = Zero3Source(model, bucket_bytes, dtype, sender=rank == 0)
-        self._declared = self._source.manifest()
+        self._declared = self._source.metadata()  # of the model itself, whatever is made of it on the way out
         self._rank = rank
         self._backend = backend
         self._bucket_bytes = bucket_bytes
@@ -60,7 +60,10 @@ class WeightSender:
         self._trainer = WeightTransferTrainerFactory.trainer_init(info, client=client, source=self._source)
 
     def send(self) -> Manifest:
-        """Send the weights as they are now; the engines must be paused. Called on every rank. Returns what had to be sent.
+        """Send the weights as they are now; the engines must be paused. Called on every rank.
+
+        Returns:
+            What had to be sent, with the values that were; on ranks other than 0 nothing.
 
         Raises:
             DeadlineError: An engine did not answer in time; the group is gone.
@@ -69,7 +72,7 @@ class WeightSender:
         if self._trainer is None:
             raise RuntimeError("connect() comes before send()")
         self._trainer.send_weights()
-        return self._declared
+        return self._source.manifest(self._declared)
 
     def close(self) -> None:
         """Leave the transfer group, if there is one."""

@@ -8,24 +8,19 @@ their names: an engine that is not sent its tied head keeps the old one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from vllm.distributed.weight_transfer.base import ParamMeta, WeightSource
 
 from toolrl.weights.manifest import Manifest, TensorSpec
-from toolrl.weights.packing import buckets, num_bytes
+from toolrl.weights.packing import buckets, digest, num_bytes
 
 
 def full_shape(parameter: torch.nn.Parameter) -> tuple[int, ...]:
     """Shape of the whole parameter. ZeRO-3 leaves an empty tensor behind and keeps the true shape beside it."""
     return tuple(getattr(parameter, "ds_shape", parameter.shape))
-
-
-def spec(meta: ParamMeta) -> TensorSpec:
-    """Describe a tensor for the manifest."""
-    return TensorSpec(meta.name, tuple(meta.shape), str(meta.dtype).removeprefix("torch."), num_bytes(meta))
 
 
 class Zero3Source(WeightSource):  # type: ignore[misc]
@@ -43,26 +38,34 @@ class Zero3Source(WeightSource):  # type: ignore[misc]
         self._bucket_bytes = bucket_bytes
         self._dtype = dtype
         self._sender = sender
+        self._digests: dict[str, torch.Tensor] = {}
 
     def metadata(self) -> list[ParamMeta]:
         """Name, wire type and full shape of every parameter, aliases included; gathers nothing."""
         return [ParamMeta(name, self._dtype or parameter.dtype, full_shape(parameter)) for name, parameter in self._parameters]
 
-    def manifest(self) -> Manifest:
-        """What a whole push of this model consists of."""
-        return Manifest(tuple(spec(meta) for meta in self.metadata()))
+    def manifest(self, metas: Sequence[ParamMeta]) -> Manifest:
+        """Describe `metas` with the values of the last iteration; empty on ranks that do not send."""
+        known = [(meta, self._digests.get(meta.name)) for meta in metas] if self._sender else []
+        return Manifest(tuple(_spec(meta, bits) for meta, bits in known))
 
     def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield each name with its full tensor; on ranks that do not send, with an empty one."""
         for run in buckets(self._parameters, [num_bytes(meta) for meta in self.metadata()], self._bucket_bytes):
             with torch.no_grad(), _gathered([parameter for _, parameter in run]):
                 tensors = [(name, self._copy(parameter)) for name, parameter in run]
+            self._digests |= {name: digest(tensor) for name, tensor in tensors}
             yield from tensors
 
     def _copy(self, parameter: torch.nn.Parameter) -> torch.Tensor:
         """Copy before the gathered storage is released; the next optimizer step must not reach what is being sent either."""
         dtype = self._dtype or parameter.dtype
         return parameter.detach().to(dtype, copy=True) if self._sender else torch.empty(0, dtype=dtype)
+
+
+def _spec(meta: ParamMeta, bits: torch.Tensor | None) -> TensorSpec:
+    dtype = str(meta.dtype).removeprefix("torch.")
+    return TensorSpec(meta.name, tuple(meta.shape), dtype, num_bytes(meta), 0 if bits is None else int(bits))
 
 
 def _gathered(parameters: list[torch.nn.Parameter]) -> AbstractContextManager[None]:

@@ -16,6 +16,8 @@ from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmb
 from vllm.model_executor.model_loader.reload.layerwise import get_layerwise_info
 from vllm.model_executor.model_loader.reload.utils import get_tensor_load_numel
 
+from toolrl.weights.packing import digest
+
 Weights = Iterable[tuple[str, torch.Tensor]]
 
 
@@ -31,14 +33,12 @@ class Witness:
         """Start to listen. Call once, when the model is loaded."""
         model, transfer = self.model_runner.get_model(), self.weight_transfer_engine
         load, start, finish = model.load_weights, transfer.start_weight_update, transfer.finish_weight_update
-        self._received: list[tuple[str, list[int], str, int]] = []
+        self._received: list[tuple[str, list[int], str, int, torch.Tensor]] = []
         self._unfilled: list[str] = []
 
         def load_weights(weights: Weights) -> set[str]:
             given = list(weights)
-            self._received += [
-                (name, list(tensor.shape), str(tensor.dtype).removeprefix("torch."), tensor.nbytes) for name, tensor in given
-            ]
+            self._received += [(name, list(t.shape), str(t.dtype).removeprefix("torch."), t.nbytes, digest(t)) for name, t in given]
             loaded: set[str] = load(given)
             return loaded
 
@@ -55,7 +55,8 @@ class Witness:
 
     def take_load_report(self) -> dict[str, Any]:
         """Return what the last update brought, in plain values, and forget it: an update that never comes then reports nothing."""
-        report = {"rank": self.rank, "received": self._received, "unfilled": self._unfilled}
+        received = [(*spec, int(bits)) for *spec, bits in self._received]  # only here must a GPU have finished them
+        report = {"rank": self.rank, "received": received, "unfilled": self._unfilled}
         self._received, self._unfilled = [], []
         return report
 
