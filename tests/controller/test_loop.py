@@ -71,7 +71,7 @@ def sometimes(share):
     return lambda number, version: zlib.crc32(f"{number}/{version}".encode()) / 2**32 < share
 
 
-TIMINGS = range(25)
+TIMINGS = range(15)
 WAYS = [(refill, share) for refill in (False, True) for share in (0.0, 0.3, 0.7)]
 
 

@@ -22,7 +22,7 @@ FULL = [
 ]
 
 
-@pytest.mark.parametrize("lines", [[], FULL[:1], FULL[1:2], FULL, [{"version": 1, "reward/mean": None}]])
+@pytest.mark.parametrize("lines", [[], FULL, [{"version": 1, "reward/mean": None}]])
 def test_whatever_was_measured_is_drawn(tmp_path, lines):
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
