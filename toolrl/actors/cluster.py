@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
@@ -15,14 +15,13 @@ from ray.exceptions import GetTimeoutError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from toolrl.actors.placement import Bundle, Node, Placement, fit
+from toolrl.actors.reaper import reaped
 from toolrl.config.schema import ClusterConfig
 from toolrl.errors import DeadlineError, PlacementError
 
 LOCAL = "local"
 _OBJECT_STORE_BYTES = 512 * 2**20
 """Of a local cluster: a batch of token arrays is a few MiB, and shared memory is scarce on small machines."""
-_ORPHANS_S = 10
-"""How long Ray's own agents look for their cluster after a kill -9 of the driver: with Ray's default they stay for a minute."""
 
 
 def local_nodes(cluster: ClusterConfig) -> tuple[Node, ...]:
@@ -36,13 +35,10 @@ def connected(cluster: ClusterConfig, bundles: Sequence[Bundle]) -> Iterator[Pla
 
     Raises PlacementError where the cluster cannot be reached, or is too small: a local one before it is started.
     """
-    if cluster.address == LOCAL and cluster.device == "cpu":
+    local = cluster.address == LOCAL
+    if local and cluster.device == "cpu":
         fit(bundles, local_nodes(cluster)).require_fit()
-    try:
-        ray.init(logging_level="ERROR", log_to_driver=False, **_init_arguments(cluster))
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise PlacementError(f"cluster.address: cannot reach a Ray cluster at {cluster.address!r}: {error}") from error
-    try:
+    with reaped() if local else nullcontext(), _joined(cluster):
         nodes = [
             Node(node["NodeManagerAddress"], node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
             for node in ray.nodes()
@@ -51,6 +47,16 @@ def connected(cluster: ClusterConfig, bundles: Sequence[Bundle]) -> Iterator[Pla
         placement = fit(bundles, nodes)
         placement.require_fit()
         yield placement
+
+
+@contextmanager
+def _joined(cluster: ClusterConfig) -> Iterator[None]:
+    try:
+        ray.init(logging_level="ERROR", log_to_driver=False, **_init_arguments(cluster))
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise PlacementError(f"cluster.address: cannot reach a Ray cluster at {cluster.address!r}: {error}") from error
+    try:
+        yield
     finally:
         ray.shutdown()
 
@@ -64,7 +70,6 @@ def _init_arguments(cluster: ClusterConfig) -> dict[str, Any]:
         "object_store_memory": _OBJECT_STORE_BYTES,
         "include_dashboard": False,
         "_node_ip_address": "127.0.0.1",
-        "_system_config": {"gcs_rpc_server_reconnect_timeout_s": _ORPHANS_S},
     }
 
 
