@@ -212,6 +212,13 @@ class Pushing:
             logp = torch.log_softmax(self.model(ids[None], use_cache=False).logits[0, :-1] / temperature, dim=-1)
         return logp.gather(1, ids[1:, None])[:, 0].numpy()
 
+    def likeliest(self, ids):
+        """The likeliest next token."""
+        import torch
+
+        with torch.no_grad():
+            return int(self.model(torch.as_tensor(ids, dtype=torch.int64)[None], use_cache=False).logits[0, -1].argmax())
+
 
 @pytest.fixture
 def pushing(engine_host):

@@ -26,6 +26,8 @@ from toolrl.weights.parity import Parity, ParityBound, parity
 
 T = TypeVar("T")
 
+SENDER_MARGIN = 1.25
+"""Of `weights.timeout_s`: how long the learner has for its part. Its own calls to the engines have the timeout, and name the one that is silent."""
 MAX_DIFFERENCES = 8
 """Differences of a manifest named in the error; the rest are counted."""
 
@@ -121,9 +123,10 @@ class Publisher:
             DeadlineError: A party did not answer in time.
         """
         clock = _Clock()
+        sender_s = SENDER_MARGIN * self._settings.timeout_s
         self._gate.shut()
         if not self._connected:
-            await self._phase("connect", {"learner": self._learner.connect()})
+            await self._phase("connect", {"learner": self._learner.connect()}, sender_s)
             self._connected = True
         clock.lap("connect_s")
         if self._settings.in_flight == "drain":
@@ -131,7 +134,7 @@ class Publisher:
         clock.lap("drain_s")
         await self._phase("pause", {e.name: e.pause(recompute=self._settings.in_flight == "recompute") for e in self._engines})
         clock.lap("pause_s")
-        sent = (await self._phase("send", {"learner": self._learner.send()}))["learner"]
+        sent = (await self._phase("send", {"learner": self._learner.send()}, sender_s))["learner"]
         clock.lap("send_s")
         await self._verify_manifests(sent)
         await self._phase("reset caches", {e.name: e.reset_caches() for e in self._engines})
