@@ -27,7 +27,7 @@ from toolrl.weights.parity import Parity, ParityBound, parity
 T = TypeVar("T")
 
 SENDER_MARGIN = 1.25
-"""Of `weights.timeout_s`: how long the learner has for its part. Its own calls to the engines have the timeout, and name the one that is silent."""
+"""Times `weights.timeout_s`: how long the learner has. Its calls to the engines have the timeout itself, and name who is silent."""
 MAX_DIFFERENCES = 8
 """Differences of a manifest named in the error; the rest are counted."""
 
