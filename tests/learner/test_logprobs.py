@@ -59,9 +59,19 @@ def test_the_full_logits_never_exist(inputs, monkeypatch):
     monkeypatch.setitem(logprobs.CHUNK_ELEMENTS, "cpu", 4 * V)
     hidden, weight, labels = inputs
     rows = []
-    make = logprobs._logits
-    monkeypatch.setattr(logprobs, "_logits", lambda *args: rows.append(len(args[0])) or make(*args))
+    make = logprobs._distribution
+    monkeypatch.setattr(logprobs, "_distribution", lambda *args: rows.append(len(args[0])) or make(*args))
     logp, _ = TokenLogprobs(weight)(hidden, labels, 1.0)
     logp.sum().backward()
     assert max(rows) == 4
     assert sum(rows) == 2 * N
+
+
+def test_a_micro_batch_of_one_chunk_makes_its_logits_once(inputs, monkeypatch):
+    hidden, weight, labels = inputs
+    rows = []
+    make = logprobs._distribution
+    monkeypatch.setattr(logprobs, "_distribution", lambda *args: rows.append(len(args[0])) or make(*args))
+    logp, _ = TokenLogprobs(weight)(hidden, labels, 1.0)
+    logp.sum().backward()
+    assert rows == [N]

@@ -3,6 +3,7 @@ import pytest
 
 from toolrl.config.schema import LearnerConfig, ModelConfig
 from toolrl.errors import LearnerError, UserError
+from toolrl.learner.packing import RankShard
 from toolrl.learner.rank import LearnerRank
 
 SEQUENCES = [np.arange(3, 3 + n, dtype=np.int32) % 97 for n in (2, 31, 7, 18)]
@@ -33,3 +34,5 @@ def test_a_model_that_is_not_there_is_the_users_to_mend(tmp_path):
 def test_using_a_rank_before_its_setup_is_refused(tmp_path):
     with pytest.raises(LearnerError, match="setup"):
         LearnerRank(fp32(str(tmp_path)), LearnerConfig()).save(tmp_path)
+    with pytest.raises(LearnerError, match="setup"):
+        LearnerRank(fp32(str(tmp_path)), LearnerConfig()).step(RankShard(0, (), {}), {})

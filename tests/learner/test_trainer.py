@@ -55,6 +55,14 @@ def test_bfloat16_computes_near_float32_and_learns_steps_too_small_for_bfloat16(
     assert last["learner/loss"] < first["learner/loss"] - 0.01
 
 
+def test_a_checkpoint_of_another_number_of_ranks_is_refused(one_rank, two_ranks, models, tmp_path):
+    for ranks in (one_rank, two_ranks):
+        ranks.make(fp32(models["qwen2", False]), LearnerConfig())
+    two_ranks.call("save", tmp_path)
+    with pytest.raises(CheckpointError, match=str(tmp_path)):
+        one_rank.call("load", tmp_path)
+
+
 def test_a_gradient_that_is_not_finite_ends_the_run_instead_of_being_skipped(one_rank, models, plain, made):
     path = models["qwen2", False]
     batch = made(0, plain(path))
@@ -62,3 +70,33 @@ def test_a_gradient_that_is_not_finite_ends_the_run_instead_of_being_skipped(one
     one_rank.make(fp32(path), LearnerConfig())
     with pytest.raises(LearnerError, match="not finite"):
         train(one_rank, batch, minibatches=1)
+
+
+def apart(weights, others, start):
+    """Distance of two trained models, relative to how far training has moved them."""
+    gap, moved = (sum(float(((w[name] - x[name]) ** 2).sum()) for name in start) ** 0.5 for w, x in ((weights, others), (weights, start)))
+    return gap / moved
+
+
+def test_muon_on_two_ranks_is_muon_on_one(one_rank, two_ranks, models, plain, made):
+    model = fp32(models["qwen2", False])
+    batch = made(0, plain(model.path))
+    weights = []
+    for ranks in (one_rank, two_ranks):
+        ranks.make(model, LearnerConfig(lr=1e-4, muon_lr=1e-3, optimizer="muon"), persistence_threshold=0)
+        start = ranks.weights()
+        train(ranks, batch)
+        weights.append(ranks.weights())
+    assert apart(*weights, start) <= 1e-4
+
+
+def test_an_offloaded_optimizer_and_reference_take_the_same_steps(two_ranks, models, plain, made):
+    model = fp32(models["qwen2", False])
+    batch = made(0, plain(model.path))
+    weights = []
+    for offload in (False, True):
+        two_ranks.make(model, LearnerConfig(lr=1e-4, offload_optimizer=offload, offload_reference=offload), algo=AlgoConfig(kl_coef=0.1))
+        start = two_ranks.weights()
+        train(two_ranks, batch)
+        weights.append(two_ranks.weights())
+    assert apart(*weights, start) <= 1e-4

@@ -1,4 +1,4 @@
-"""Hidden states and labels -> log-probabilities and entropies, without the logits of the whole micro-batch.
+"""Hidden states and labels -> log-probabilities and entropies, at most a chunk of the logits at a time.
 
     hidden [N, H] ─ chunk ─> logits [C, V] ─> log-probability, entropy [C]        (and again in the backward pass)
 
@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-CHUNK_ELEMENTS = {"cpu": 2**20, "cuda": 2**25}
-"""Logits made at a time: what stays in a CPU's cache, and what keeps a GPU busy (128 MiB in float32)."""
+CHUNK_ELEMENTS = {"cpu": 2**21, "cuda": 2**25}
+"""Logits made at a time: 8 MiB in float32, near what a CPU's cache holds, and 128 MiB, which keep a GPU busy."""
 
 
 class TokenLogprobs(nn.Module):
@@ -43,20 +43,17 @@ class TokenLogprobs(nn.Module):
 
 
 class _ChunkedLogprobs(torch.autograd.Function):
-    """Keeps the log-normaliser of each token and makes the logits again, chunk by chunk, in the backward pass."""
+    """Makes the distribution of each chunk again in the backward pass. Only a micro-batch of a single chunk keeps it."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        logp, log_norm, entropy = torch.empty(3, len(labels), dtype=torch.float32, device=hidden.device).unbind()
-        for part in _chunks(len(labels), weight):
-            logits = _logits(hidden[part], weight, temperature)
-            highest = logits.amax(dim=1)
-            odds = torch.exp(logits - highest[:, None])
-            total = odds.sum(dim=1)
-            log_norm[part] = highest + total.log()
-            logp[part] = logits.gather(1, labels[part, None])[:, 0] - log_norm[part]
-            entropy[part] = log_norm[part] - torch.linalg.vecdot(odds, logits) / total
-        ctx.save_for_backward(hidden, weight, labels, log_norm, entropy)
+        logp, entropy = torch.empty(2, len(labels), dtype=torch.float32, device=hidden.device).unbind()
+        chunks = _chunks(len(labels), weight)
+        for part in chunks:
+            log_all = _distribution(hidden[part], weight, temperature)
+            logp[part] = log_all.gather(1, labels[part, None])[:, 0]
+            entropy[part] = -torch.linalg.vecdot(log_all.exp(), log_all)
+        ctx.save_for_backward(hidden, weight, labels, entropy, log_all if len(chunks) == 1 else None)
         ctx.temperature = temperature
         ctx.set_materialize_grads(False)
         return logp, entropy
@@ -64,28 +61,30 @@ class _ChunkedLogprobs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Chain `d logp / d logits = onehot - p` and `d entropy / d logits = -p (log p + entropy)`."""
-        hidden, weight, labels, log_norm, entropy = ctx.saved_tensors
-        logp_grad, entropy_grad = grads[0] if grads[0] is not None else torch.zeros_like(log_norm), grads[1]
+        hidden, weight, labels, entropy, kept = ctx.saved_tensors
+        logp_grad, entropy_grad = grads[0] if grads[0] is not None else torch.zeros_like(entropy), grads[1]
         hidden_grad = torch.zeros_like(hidden)
         weight_grad = torch.zeros(weight.shape, dtype=torch.float32, device=weight.device)
         for part in _chunks(len(labels), weight):
-            log_all = _logits(hidden[part], weight, ctx.temperature).sub_(log_norm[part, None])
+            log_all = _distribution(hidden[part], weight, ctx.temperature) if kept is None else kept
             logits_grad = torch.exp(log_all)
             if entropy_grad is None:
                 logits_grad.mul_(-logp_grad[part, None])
             else:
-                log_all.add_(entropy[part, None]).mul_(entropy_grad[part, None])
-                logits_grad.mul_(log_all.add_(logp_grad[part, None]).neg_())
+                logits_grad.mul_(-logp_grad[part, None] - entropy_grad[part, None] * (log_all + entropy[part, None]))
             logits_grad.scatter_add_(1, labels[part, None], logp_grad[part, None])
-            logits_grad = logits_grad.div_(ctx.temperature).to(weight.dtype)
+            if ctx.temperature != 1:
+                logits_grad.div_(ctx.temperature)
+            logits_grad = logits_grad.to(weight.dtype)
             torch.mm(logits_grad, weight, out=hidden_grad[part])
             weight_grad += logits_grad.T @ hidden[part]
         return hidden_grad, weight_grad.to(weight.dtype), None, None
 
 
-def _logits(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
+def _distribution(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
+    """Return the log-probability of every entry of the vocabulary, float32 `[C, V]`."""
     logits = (hidden @ weight.T).float()
-    return logits if temperature == 1 else logits.div_(temperature)
+    return torch.log_softmax(logits if temperature == 1 else logits.div_(temperature), dim=1)
 
 
 def _chunks(num_tokens: int, weight: Tensor) -> list[slice]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +26,10 @@ from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard,
 from toolrl.types import Group
 
 if TYPE_CHECKING:
+    from toolrl.learner.policy import PolicyStep
     from toolrl.learner.trainer import Trainer
+
+T = TypeVar("T")
 
 
 class LearnerRank:
@@ -64,7 +67,7 @@ class LearnerRank:
         self._total_steps = total_steps
         self._persistence = persistence_threshold
         self._trainer: Trainer | None = None
-        self._policy_step: Any = None
+        self._policy_step: PolicyStep | None = None
 
     def setup(self, rank: int, world_size: int, master_addr: str, master_port: int) -> None:
         """Join the group and load the model.
@@ -106,7 +109,7 @@ class LearnerRank:
         """
         started = time.perf_counter()
         steps = [[policy_tokens(micro, groups, self._device) for micro in step] for step in shard.optimizer_steps]
-        metrics: dict[str, float] = self._policy_step.run(steps)
+        metrics = _after_setup(self._policy_step).run(steps)
         return metrics | {"learner/step_s": time.perf_counter() - started}
 
     def sft_step(self, shard: DemonstrationShard) -> dict[str, float]:
@@ -172,12 +175,16 @@ class LearnerRank:
 
     @property
     def _ready(self) -> Trainer:
-        if self._trainer is None:
-            raise LearnerError("the learner rank is used before setup")
-        return self._trainer
+        return _after_setup(self._trainer)
 
     def _load_reference(self, config: Any, common: dict[str, Any]) -> Any:
         from toolrl.learner.trainer import frozen
 
         settings = inference_config(**common, offload_parameters=self._learner.offload_reference)
         return frozen(load_policy(self._model, config, settings), settings)
+
+
+def _after_setup(part: T | None) -> T:
+    if part is None:
+        raise LearnerError("the learner rank is used before setup")
+    return part
