@@ -29,7 +29,7 @@ def _add_prepare(parsers: Any) -> None:
     parser = parsers.add_parser("prepare", help="turn raw rows into filtered, split prompts", description="Turn raw rows into prompts.")
     parser.add_argument("inputs", nargs="+", metavar="IN", help="JSONL files of rows")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write: train, heldout, report")
-    parser.add_argument("--tokenizer", default="demo://start", metavar="MODEL", help="its tokenizer measures the prompts")
+    parser.add_argument("--tokenizer", metavar="MODEL", help="its tokenizer measures the prompts; without one, no prompt is too long")
     parser.add_argument("--template", default="tool_n1", help="system prompt: a shipped name or a file")
     parser.add_argument("--max-prompt-tokens", type=int, default=4096, help="longer prompts are dropped (default: 4096)")
     parser.add_argument("--heldout-share", type=float, default=0.1, help="share of dialogues held out (default: 0.1)")
