@@ -141,7 +141,9 @@ class VllmEngine:
 
     async def shutdown(self) -> None:
         """End the engine's processes."""
-        await asyncio.to_thread(self._llm.shutdown)
+        llm = self._llm
+        del self._llm  # its own destructor fails where it is left to the interpreter's end
+        await asyncio.to_thread(llm.shutdown)
 
     async def _generate(self, token_ids: NDArray[np.int32], params: SamplingParams, priority: int, what: str) -> RequestOutput:
         name, timeout_s = self.name, self.settings.sample_timeout_s
