@@ -88,6 +88,16 @@ def test_the_demo_model_has_under_a_million_parameters_and_its_head_starts_as_it
     assert torch.equal(model.lm_head.weight, model.model.embed_tokens.weight)
 
 
+def test_each_head_of_the_first_layer_starts_by_looking_its_own_number_of_places_back(tmp_path):
+    make_model(tmp_path, seed=0)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager")
+    ids = torch.randint(10, 1000, (4, 60), generator=torch.Generator().manual_seed(0))
+    weights = model(ids, output_attentions=True).attentions[0].mean(0)  # [heads, T, T]
+    for head in range(4):
+        by_distance = [weights[head].diagonal(-distance)[20:].mean().item() for distance in range(12)]
+        assert max(range(12), key=by_distance.__getitem__) == head + 1
+
+
 def test_the_seed_decides_the_weights_and_nothing_else_does(tmp_path):
     torch.manual_seed(5)
     before = torch.get_rng_state()
