@@ -130,6 +130,16 @@ def test_the_group_is_formed_once():
     assert scene.events.count("learner: send") == 2
 
 
+def test_after_a_failed_push_a_new_group_is_formed():
+    scene = Scene()
+    scene.learner.trouble["send"] = WeightSyncError("broken")
+    scene.fails(WeightSyncError)
+    scene.learner.trouble.clear()
+    scene.publish()
+    assert scene.events.count("learner: connect") == 2
+    assert scene.gate.is_open
+
+
 def test_drain_waits_for_those_inside_before_it_pauses():
     async def scenario():
         scene = Scene(in_flight="drain")

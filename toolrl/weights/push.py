@@ -127,7 +127,7 @@ class Publisher:
         self._gate.shut()
         if not self._connected:
             await self._phase("connect", {"learner": self._learner.connect()}, sender_s)
-            self._connected = True
+        self._connected = False  # until this push is whole: a group that has failed is not used again
         clock.lap("connect_s")
         if self._settings.in_flight == "drain":
             await self._phase("drain", {f"{self._gate.inside} draws in flight": self._gate.drained()}, self._drain_timeout_s)
@@ -137,6 +137,7 @@ class Publisher:
         sent = (await self._phase("send", {"learner": self._learner.send()}, sender_s))["learner"]
         clock.lap("send_s")
         await self._verify_manifests(sent)
+        self._connected = True
         await self._phase("reset caches", {e.name: e.reset_caches() for e in self._engines})
         await self._phase("commit", {e.name: e.commit(version) for e in self._engines})
         await self._phase("resume", {e.name: e.resume() for e in self._engines})
@@ -179,10 +180,11 @@ class Publisher:
             for task in tasks:
                 task.cancel()  # no effect on those that are done
         for task in done:
-            if error := task.exception():
-                raise (
-                    error if isinstance(error, ToolRLError) else WeightSyncError(f"push, {phase}: {tasks[task]} failed: {error!r}")
-                ) from error
+            error = task.exception()
+            if isinstance(error, ToolRLError):
+                raise error
+            if error:
+                raise WeightSyncError(f"push, {phase}: {tasks[task]} failed: {error!r}") from error
         if late:
             names = ", ".join(sorted(tasks[task] for task in late))
             raise DeadlineError(f"push, {phase}: no answer from {names} within {limit_s:g} s")
