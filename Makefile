@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-fast lint types docs lock-cpu lock-gpu check-gpu benchmarks start-checkpoint clean
+.PHONY: demo test test-fast lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
 
 demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
@@ -24,7 +24,9 @@ types: $(READY)
 	$(BIN)/mypy
 
 start-checkpoint: $(READY)  ## make the demo's start checkpoint again
+	rm -rf runs/demo_sft
 	$(BIN)/toolrl sft conf/demo_sft.yaml
+	cp runs/demo_sft/final/* toolrl/testing/start/
 
 docs: $(READY)  ## remake the generated pages
 	$(BIN)/toolrl config --markdown > docs/settings.md

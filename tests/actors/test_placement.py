@@ -1,10 +1,12 @@
 """What a run asks of a cluster, and what it is told where that is short."""
 
+from dataclasses import replace
+
 import pytest
 
 from toolrl.actors.placement import Bundle, Node, bundles_of, fit
 from toolrl.config.load import load
-from toolrl.config.schema import RlConfig
+from toolrl.config.schema import ClusterConfig, RlConfig
 from toolrl.errors import PlacementError
 
 
@@ -19,15 +21,8 @@ def test_on_cpu_each_actor_has_its_own_bundle():
 
 
 def test_colocated_ranks_share_the_bundle_of_their_engine():
-    gpu = (
-        "cluster.device=cuda",
-        "weights.backend=nccl",
-        "cluster.colocated=true",
-        "engine.num=2",
-        "engine.tensor_parallel=2",
-        "learner.num_ranks=4",
-    )
-    bundles = bundles_of(config(*gpu, "reward.workers=1", "engine.cpus=1", "learner.cpus_per_rank=0.5"))
+    settings = config("engine.num=2", "engine.tensor_parallel=2", "learner.num_ranks=4", "reward.workers=1", "learner.cpus_per_rank=0.5")
+    bundles = bundles_of(replace(settings, cluster=ClusterConfig(device="cuda", colocated=True)))
     assert bundles[0] == Bundle(2.0, 2, ("engine-0", "learner-0", "learner-1"))
     assert bundles[1] == Bundle(2.0, 2, ("engine-1", "learner-2", "learner-3"))
 

@@ -138,13 +138,16 @@ def test_a_dull_batch_still_trains_its_kl_term(two_ranks, models, plain, made):
     assert report["learner/policy_loss"] == 0.0
 
 
-def test_one_dull_step_of_two_is_skipped_on_every_rank(two_ranks, models, plain, made):
+def test_all_ranks_agree_which_optimizer_step_is_skipped_though_only_one_of_them_has_an_advantage(two_ranks, models, plain, made):
     path = models["qwen2", False]
-    lively, dull = made(1, plain(path)), made(0, plain(path), dull=True)
-    batch = type(dull.batch)(dull.batch.version, dull.batch.trajectories[:4] + lively.batch.trajectories[4:])
-    groups = {number: (dull if number < 4 else lively).groups[number] for number in range(8)}
+    dull, lively = made(0, plain(path), dull=True), made(1, plain(path))
+    last = next(t for t in lively.batch.trajectories if any(t.advantages))
+    number = last.scored.group.draw
+    kept = [t for t in dull.batch.trajectories if t.scored.group.draw != number][:7]
+    groups = {t.scored.group.draw: dull.groups[t.scored.group.draw] for t in kept} | {number: lively.groups[number]}
+    shards = shard_batch(type(dull.batch)(dull.batch.version, (*kept, last)), num_ranks=2, minibatches=2, max_tokens=60)
     two_ranks.make(ModelConfig(path=path, dtype="float32"), learner(), algo=AlgoConfig(kl_coef=0.0))
-    reports = two_ranks.step(shard_batch(batch, num_ranks=2, minibatches=2, max_tokens=60), groups)
+    reports = two_ranks.step(shards, groups)
     assert [report["learner/skipped_steps"] for report in reports] == [1.0, 1.0]
     assert two_ranks.each("call", [("__getattribute__", "optimizer_steps")] * 2) == [1, 1]
 

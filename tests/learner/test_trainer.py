@@ -3,6 +3,7 @@ import pytest
 
 from toolrl.config.schema import AlgoConfig, LearnerConfig, ModelConfig
 from toolrl.errors import CheckpointError, LearnerError
+from toolrl.learner.optimizer import schedule_factor
 from toolrl.learner.packing import Demonstration, shard_batch, shard_demonstrations
 
 pytestmark = pytest.mark.stack
@@ -31,6 +32,7 @@ def test_a_loaded_checkpoint_continues_bit_for_bit(ranks, models, plain, made, t
     ranks.call("load", tmp_path)
     assert ranks.each("call", [("__getattribute__", "optimizer_steps")] * ranks.num) == [2] * ranks.num
     metrics, weights = train(ranks, batches[1]), ranks.weights()
+    assert metrics["learner/lr"] == pytest.approx(1e-3 * schedule_factor(settings, 9)(3))
     for name in ("learner/loss", "learner/grad_norm", "learner/lr", "learner/kl"):
         assert metrics[name] == expected[0][name]
     for name, tensor in weights.items():

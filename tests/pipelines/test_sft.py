@@ -47,10 +47,10 @@ def test_the_warm_up_repeats_what_came_before_the_separator():
         assert 4 <= len(first) <= 16
 
 
-def test_a_finished_folder_is_not_trained_over(tmp_path, capsys):
-    (tmp_path / "final").mkdir()
+def test_a_folder_that_holds_something_is_left_alone(tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("mine")
     assert main(["sft", "conf/demo_sft.yaml", f"run.dir={tmp_path}"]) == 2
-    assert "holds a finished run" in capsys.readouterr().err
+    assert "is not empty" in capsys.readouterr().err
 
 
 @pytest.mark.stack

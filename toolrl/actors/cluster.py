@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -20,13 +21,16 @@ from toolrl.config.schema import ClusterConfig
 from toolrl.errors import DeadlineError, PlacementError
 
 LOCAL = "local"
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
+"""A folder for each GPU of this machine: counted without torch, and before anything starts."""
 _OBJECT_STORE_BYTES = 512 * 2**20
 """Of a local cluster: a batch of token arrays is a few MiB, and shared memory is scarce on small machines."""
 
 
 def local_nodes(cluster: ClusterConfig) -> tuple[Node, ...]:
     """Return the one node that a local cluster would have, without starting it."""
-    return (Node("this machine", float(cluster.num_cpus or max(os.cpu_count() or 1, 2)), 0.0),)
+    cpus = cluster.num_cpus or max(len(os.sched_getaffinity(0)), 2)
+    return (Node("this machine", float(cpus), float(len(list(_NVIDIA.glob("*"))) if cluster.device == "cuda" else 0)),)
 
 
 @contextmanager
@@ -36,7 +40,7 @@ def connected(cluster: ClusterConfig, bundles: Sequence[Bundle]) -> Iterator[Pla
     Raises PlacementError where the cluster cannot be reached, or is too small: a local one before it is started.
     """
     local = cluster.address == LOCAL
-    if local and cluster.device == "cpu":
+    if local:
         fit(bundles, local_nodes(cluster)).require_fit()
     with reaped() if local else nullcontext(), _joined(cluster):
         nodes = [

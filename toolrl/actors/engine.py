@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import ray
 from numpy.typing import NDArray
 
 from toolrl.actors.wait import gather, one
@@ -77,6 +78,9 @@ class EngineHandle:
             described, group = self.actor.sample.options(num_returns=2).remote(draw, sampling)
             what = f"sampling draw {draw.number}"
             ref: GroupRef = await one(what, self.name, described, timeout_s=self._sample_timeout_s, error=RolloutError)
+        except asyncio.CancelledError:
+            ray.cancel(described, recursive=False)  # or vLLM would go on sampling for nobody
+            raise
         finally:
             self.outstanding_tokens -= cost
         return dataclasses.replace(ref, handle=group)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from toolrl.actors.engine import EngineHandle
 from toolrl.actors.wait import fetch, gather, one
 from toolrl.config.schema import LearnerConfig
-from toolrl.errors import LearnerError
+from toolrl.errors import CheckpointError, LearnerError
 from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, shard_batch, shard_demonstrations
 from toolrl.types import Batch, StepReport
 from toolrl.weights.manifest import Manifest
@@ -175,15 +175,24 @@ class LearnerActor:
 
     def save(self, folder: str) -> None:
         """Write this rank's part of a checkpoint."""
-        self._learner.save(Path(folder))
+        self._learner.save(_shared(folder))
 
     def load(self, folder: str) -> None:
         """Continue from a checkpoint."""
-        self._learner.load(Path(folder))
+        self._learner.load(_shared(folder))
 
     def export(self, folder: str) -> None:
         """Write a Hugging Face folder, from rank 0."""
-        self._learner.export(Path(folder))
+        self._learner.export(_shared(folder))
+
+
+def _shared(folder: str) -> Path:
+    """Return a folder that the driver made. Raises CheckpointError where this node does not see it: its files would be lost."""
+    path = Path(folder)
+    if not path.is_dir():
+        where = ray.util.get_node_ip_address()
+        raise CheckpointError(f"{folder}: not visible on node {where}; run.dir must be on a file system that every node shares")
+    return path
 
 
 def _submit(actor: Any) -> Callable[..., Future[Any]]:

@@ -58,11 +58,13 @@ def reap(mark: str) -> None:
     end = time.monotonic() + GRACE_S
     while marked(mark) and time.monotonic() < end:
         time.sleep(_POLL_S)
-    for pid in marked(mark):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:  # it has ended meanwhile
-            continue
+    while left := marked(mark):  # again and again: one may have been born while others were killed
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:  # it has ended meanwhile
+                continue
+        time.sleep(_POLL_S)
 
 
 if __name__ == "__main__":

@@ -117,17 +117,20 @@ class ScorerPool:
                 for job in jobs:
                     job.fail(error)
 
-    async def _judge(self, index: int, worker: Any, jobs: Sequence[_Job]) -> Any:
-        """Settle `jobs` and return the worker to go on with; groups that failed in company are tried once more, each alone."""
+    async def _judge(self, index: int, worker: Any, jobs: Sequence[_Job], *, fresh: bool = False) -> Any:
+        """Settle `jobs` and return the worker to go on with.
+
+        Groups that failed in company are tried once more, each alone; so is one whose worker may have died before it came.
+        """
         failure = await self._call(worker, jobs)
         if failure is None:
             return worker
         worker = await self._replace(index, worker)
-        if len(jobs) == 1:
+        if len(jobs) == 1 and (fresh or failure.reason is Reason.VERIFIER_TIMEOUT):
             jobs[0].finish((failure,) * len(jobs[0].group.completion_tokens))
             return worker
         for job in jobs:
-            worker = await self._judge(index, worker, [job])
+            worker = await self._judge(index, worker, [job], fresh=True)
         return worker
 
     async def _call(self, worker: Any, jobs: Sequence[_Job]) -> Verdict | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from toolrl.config.schema import CheckpointConfig, ClusterConfig, LearnerConfig, ModelConfig, MonitorConfig, RunConfig
+from toolrl.config.schema import ClusterConfig, LearnerConfig, ModelConfig, RunConfig
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,4 @@ class SftConfig:
     data: SftDataConfig = field(default_factory=SftDataConfig)
     loop: SftLoopConfig = field(default_factory=SftLoopConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    monitor: MonitorConfig = field(default_factory=MonitorConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

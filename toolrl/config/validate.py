@@ -100,13 +100,8 @@ def _rl(config: RlConfig) -> Iterator[str]:
         yield f"learner.minibatches: got {config.learner.minibatches} for {config.loop.prompts_per_batch} groups in a batch; lower it"
     if config.weights.backend == "nccl" and config.cluster.device == "cpu":
         yield "weights.backend: nccl needs cluster.device=cuda; use gloo"
-    if config.cluster.colocated and config.cluster.device == "cpu":
-        yield "cluster.colocated: shares GPUs, got cluster.device=cpu; set it to false"
-    if config.cluster.colocated and config.learner.num_ranks != config.engine.num * config.engine.tensor_parallel:
-        yield (
-            f"cluster.colocated: each rank shares its GPU with an engine worker, got learner.num_ranks={config.learner.num_ranks} and "
-            f"{config.engine.num * config.engine.tensor_parallel} engine workers; make them equal"
-        )
+    if config.cluster.colocated:
+        yield "cluster.colocated: got true; engines and learners cannot share GPUs yet, set it to false"
     if config.algo.clip_low >= 1:
         yield f"algo.clip_low: got {config.algo.clip_low}; set it below 1"
 

@@ -192,7 +192,10 @@ def _flatten(tree: Any) -> dict[str, Any]:
 def _make_folders(path: Path) -> list[Path]:
     """Make `path` and what is missing above it; returns what was made, innermost first."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"run.dir: {path} cannot be made ({error.strerror}); name another folder") from error
     return missing
 
 

@@ -47,7 +47,7 @@ def resolve_model(path: str) -> str:
     """Return the folder of `demo://start`, or `path` as it is."""
     if path == _DEMO_MODEL:
         return str(importlib.resources.files("toolrl") / "testing" / "start")
-    return path
+    return str(Path(path).resolve()) if Path(path).is_dir() else path
 
 
 @contextmanager

@@ -53,23 +53,25 @@ MIB = 2**20
 def rl(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """Run `toolrl rl` and return its exit code. Raises ToolRLError."""
     config = load(RlConfig, arguments)
-    run = Path(config.run.dir)
+    run = Path(config.run.dir).resolve()
     check(run, config)
     inputs = load_inputs(config)
     bundles = bundles_of(config)
     if dry_run:
         print(_plan(config, inputs, fit(bundles, local_nodes(config.cluster)) if config.cluster.address == LOCAL else None))
         return 0
-    store = CheckpointStore(run / "checkpoints", config.checkpoint.keep)
-    newest = store.newest() if run.exists() else None
-    if newest is None or newest.state.version < config.run.steps:
-        print(closing.opening(config, inputs, newest), flush=True)
-        with connected(config.cluster, bundles) as placement, RunFolder(run, config) as folder:
-            with granted(placement, timeout_s=config.cluster.placement_timeout_s) as group:
+    with RunFolder(run, config) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
+        store = CheckpointStore(folder.checkpoints, config.checkpoint.keep)
+        newest = store.newest()
+        if newest is None or newest.state.version < config.run.steps or not folder.summary.exists():
+            folder.summary.unlink(missing_ok=True)  # it is written last: a run that has one has ended
+            print(closing.opening(config, inputs, newest), flush=True)
+            wait_s = config.cluster.placement_timeout_s
+            with connected(config.cluster, bundles) as placement, granted(placement, timeout_s=wait_s) as group:
                 stage = Stage(placement, group, on_gpu=config.cluster.device == "cuda")
                 asyncio.run(_train(config, inputs, folder, stage, store, newest))
             closing.finish(folder, store)
-    summary = json.loads((run / "summary.json").read_text())
+        summary = json.loads(folder.summary.read_text())
     print(json.dumps(summary) if as_json else closing.text(config, summary))
     return 0
 
@@ -81,7 +83,8 @@ async def _train(
     start = time.monotonic()
     gate = Gate()
     names = [f"engine-{i}" for i in range(config.engine.num)]
-    settings = [EngineSettings.from_config(config, inputs.model_path, name) for name in names]
+    stop_ids = inputs.tokenizer.stop_ids
+    settings = [replace(EngineSettings.from_config(config, inputs.model_path, name), stop_token_ids=stop_ids) for name in names]
     engines = stage.engines(settings, config.engine, timeout_s=config.weights.timeout_s)
     pool = EnginePool(engines, gate)
     learner = LearnerGroup(stage.learners(config.learner, _rank_arguments(config, inputs), _sender(config)), config.learner, engines)
@@ -110,7 +113,7 @@ async def _train(
                 gate,
                 config.weights,
                 dtype=config.model.dtype,
-                probes=probes(inputs, config.weights.probe_prompts),
+                probes=probes(inputs, config.weights.probe_prompts, config.max_model_len - 1),
                 drain_timeout_s=config.engine.sample_timeout_s,
             ),
             evaluator=_evaluator(config, inputs, pool, scorer),
@@ -137,12 +140,12 @@ def sampling_of(config: RlConfig) -> Sampling:
     return Sampling(n=section.n, temperature=section.temperature, top_p=section.top_p, max_tokens=section.max_tokens)
 
 
-def probes(inputs: Inputs, number: int) -> list[NDArray[np.int32]]:
-    """Return the fixed sequences of the parity probe: prompts of the run, each with its right answer."""
+def probes(inputs: Inputs, number: int, max_tokens: int) -> list[NDArray[np.int32]]:
+    """Return the fixed sequences of the parity probe: prompts of the run, each with its right answer, of at most `max_tokens`."""
     sequences = []
     for draw in map(inputs.train.draw, range(min(number, len(inputs.train)))):
         answer = inputs.tokenizer.encode_completion(render_completion(draw.prompt.reference, "probe"))
-        sequences.append(np.concatenate([draw.token_ids, answer])[:PROBE_TOKENS])
+        sequences.append(np.concatenate([draw.token_ids, answer])[: min(PROBE_TOKENS, max_tokens)])
     return sequences
 
 

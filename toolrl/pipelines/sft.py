@@ -31,7 +31,7 @@ from toolrl.learner.packing import Demonstration
 from toolrl.monitor.durable import replace_text
 from toolrl.monitor.lines import JsonlSink
 from toolrl.pipelines.inputs import start_model
-from toolrl.pipelines.store import FINAL, export_final
+from toolrl.pipelines.store import export_final
 from toolrl.types import WeightVersion
 
 SHOW_EVERY = 25
@@ -43,9 +43,9 @@ COPY_LENGTHS = (4, 16)
 def sft(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """Run `toolrl sft` and return its exit code. Raises ToolRLError."""
     config = load(SftConfig, arguments)
-    run = Path(config.run.dir)
-    if (run / FINAL).exists():
-        raise RunFolderError(f"run.dir: {run} holds a finished run; name another folder, or remove it")
+    run = Path(config.run.dir).resolve()
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise RunFolderError(f"run.dir: {run} is there already and is not empty; name another folder, or remove it")
     on_gpu = config.cluster.device == "cuda"
     bundles = learner_bundles(config.learner, on_gpu=on_gpu)
     with start_model(config.model.path, seed=config.run.seed) as model_path:
@@ -69,11 +69,15 @@ def demonstrations(config: SftConfig, model_path: str) -> list[Demonstration]:
     """Return the rows as token ids; those longer than `data.max_tokens` are left out. Raises DataError where none is left."""
     tokenizer = ChatTokenizer(model_path)
     template = PromptTemplate.load(config.data.template)
-    rows = []
+    rows, left_out = [], 0
     for prompt, completion in load_demonstrations(config.data.train):
         before, after = tokenizer.encode_prompt(prompt, template), tokenizer.encode_completion(completion)
         if len(before) + len(after) <= config.data.max_tokens:
             rows.append(Demonstration(np.concatenate([before, after]), prompt_tokens=len(before)))
+        else:
+            left_out += 1
+    if left_out:
+        print(f"{left_out} demonstrations longer than data.max_tokens={config.data.max_tokens} left out", flush=True)
     if not rows:
         raise DataError(f"data.max_tokens: every demonstration is longer than {config.data.max_tokens} tokens; raise it")
     return rows
@@ -122,7 +126,7 @@ async def _train(config: SftConfig, model_path: str, rows: Sequence[Demonstratio
                 print(f"step {step + 1}/{config.run.steps}  loss {np.mean(losses[-SHOW_EVERY:]):.4f}", flush=True)
     finally:
         sink.close()
-    final = await export_final(learner, run, timeout_s=config.checkpoint.timeout_s)
+    final = await export_final(learner, run, timeout_s=config.learner.start_timeout_s)
     summary = {"steps": config.run.steps, "loss_first": losses[0], "loss_last": float(np.mean(losses[-SHOW_EVERY:])), "model": str(final)}
     replace_text(run / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary

@@ -47,6 +47,7 @@ async def export_final(learner: LearnerGroup, run: Path, *, timeout_s: float) ->
     """Write the model a run ended with as a Hugging Face folder: there is a whole one or none."""
     final, aside = run / FINAL, run / f".{FINAL}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
     await learner.export(aside, timeout_s=timeout_s)
     shutil.rmtree(final, ignore_errors=True)
     aside.rename(final)

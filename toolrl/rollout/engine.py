@@ -74,7 +74,9 @@ class VllmEngine:
             RolloutError: A member failed, or the engine died.
             DeadlineError: The group took longer than `engine.sample_timeout_s`.
         """
-        output = await self._generate(draw.token_ids, sampling_params(sampling, draw.seed), DRAW_PRIORITY, f"draw {draw.number}")
+        output = await self._generate(
+            draw.token_ids, sampling_params(sampling, draw.seed, self.settings.stop_token_ids), DRAW_PRIORITY, f"draw {draw.number}"
+        )
         if len(output.outputs) != sampling.n:
             raise RolloutError(f"{self.name}: draw {draw.number}: asked for {sampling.n} completions, got {len(output.outputs)}")
         members = sorted(output.outputs, key=lambda member: member.index)
@@ -168,7 +170,7 @@ class VllmEngine:
         return text
 
 
-def sampling_params(sampling: Sampling, seed: int) -> SamplingParams:
+def sampling_params(sampling: Sampling, seed: int, stop_token_ids: Sequence[int] = ()) -> SamplingParams:
     """Say in vLLM's terms how to sample. Text is decoded here, once, and not by vLLM token for token."""
     if sampling.temperature == 0 and sampling.n != 1:
         raise ValueError(f"greedy completions of a prompt are all the same, got n={sampling.n}; ask for 1")
@@ -177,6 +179,7 @@ def sampling_params(sampling: Sampling, seed: int) -> SamplingParams:
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         max_tokens=sampling.max_tokens,
+        stop_token_ids=list(stop_token_ids),
         seed=seed,
         logprobs=0,
         flat_logprobs=True,
@@ -190,6 +193,8 @@ def _arguments(settings: EngineSettings) -> AsyncEngineArgs:
         model=settings.model_path,
         dtype=settings.dtype,
         tensor_parallel_size=settings.tensor_parallel,
+        # Left to itself, vLLM would start Ray workers of its own inside our actor's placement.
+        distributed_executor_backend="mp" if settings.tensor_parallel > 1 else None,
         max_num_seqs=settings.max_num_seqs,
         max_model_len=settings.max_model_len,
         max_num_batched_tokens=max(settings.max_model_len, MIN_BATCHED_TOKENS),

@@ -28,6 +28,8 @@ class EngineSettings:
     weights_backend: str
     """gloo or nccl."""
     sample_timeout_s: float
+    stop_token_ids: tuple[int, ...] = ()
+    """Tokens that end a completion, beside the tokenizer's own end: that of a turn may be another."""
 
     @classmethod
     def from_config(cls, config: RlConfig, model_path: str, name: str) -> EngineSettings:
