@@ -171,7 +171,7 @@ async def race(config: RlConfig, inputs: Inputs, stage: Stage, peer: Peer, steps
     sender = SenderSettings(config.weights.backend, config.weights.bucket_mib * MIB, config.model.dtype, config.weights.timeout_s)
     learner = LearnerGroup(stage.learners(config.learner, rank, sender), config.learner, engines)
     scorer = ScorerPool(lambda i: stage.reward_worker(i, inputs.verifier, config.reward), config.reward)
-    drawn = probes(inputs, config.weights.probe_prompts)
+    drawn = probes(inputs, config.weights.probe_prompts, config.max_model_len - 1)
     limit_s = config.engine.sample_timeout_s
     turns = Turns(peer, steps, config.run.steps)
     controller = Controller(
