@@ -41,7 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"toolrl: {error}", *getattr(error, "__notes__", ()), sep="\n  ", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("toolrl: stopped by the keyboard", file=sys.stderr)
+        print(
+            "toolrl: stopped by the keyboard; a run goes on from its newest checkpoint when the same command is given again",
+            file=sys.stderr,
+        )
         return 130
     except BrokenPipeError:
         sys.stderr.close()

@@ -3,7 +3,7 @@
     config.yaml       the resolved settings                  rollouts/      a file for each version
     versions.json     what each attempt ran on               checkpoints/   see `checkpoint`
     metrics.jsonl     a line for each version                discarded/     what a rewind took out, by the attempt that wrote it
-    prompts.parquet   each prompt once                       summary.json, plots/
+    prompts.parquet   each prompt once                       summary.json, curves.png
 
     check ─> (nothing written yet) ─> open: lock, config, versions ─> rewind(version) ─> … ─> close
 
@@ -86,11 +86,6 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Complete checkpoints."""
         return self.path / "checkpoints"
-
-    @property
-    def plots(self) -> Path:
-        """Curves as PNG."""
-        return self.path / "plots"
 
     @property
     def summary(self) -> Path:

@@ -132,11 +132,6 @@ class VllmEngine:
         await self._llm.update_weight_version(str(version))
         self._version = version
 
-    async def check_health(self) -> None:
-        """Raise RolloutError if the engine has died."""
-        if self._llm.errored:
-            raise RolloutError(f"{self.name} died; its own log says why")
-
     def metrics(self) -> dict[str, float]:
         """Return what the engine did since the last call, by the names of `EngineStats`."""
         return self._stats.take()
