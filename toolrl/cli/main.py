@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print(
-            "toolrl: stopped by the keyboard; a run goes on from its newest checkpoint when the same command is given again",
+            "toolrl: stopped by the keyboard; the same command goes on from the newest checkpoint",
             file=sys.stderr,
         )
         return 130
