@@ -116,7 +116,7 @@ def settings(options: argparse.Namespace) -> list[str]:
         f"eval.every={options.steps}",
         "checkpoint.every=0",
         "checkpoint.best=false",
-        f"engine.threads={min(options.threads, load(RlConfig, [demo]).engine.threads)}",  # a tiny model may do best with fewer
+        "engine.threads=1",  # of the threads allowed: a model this small decodes faster on one
         f"learner.num_ranks={options.threads}",
         "learner.threads=1",
         *options.settings,
