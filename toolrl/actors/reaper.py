@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MARK = "TOOLRL_CLUSTER"
-GRACE_S = 5.0
+GRACE_S = 2.0
 """How long the processes may take to end by themselves."""
 _POLL_S = 0.1
 
