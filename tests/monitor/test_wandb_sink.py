@@ -19,6 +19,8 @@ def test_offline_needs_no_account_and_a_resumed_run_is_the_same(tmp_path, monkey
         sink.close()
         ids.add((tmp_path / "wandb" / "run-id").read_text())
     assert len(ids) == 1
-    folders = {folder.name.rpartition("-")[2] for folder in (tmp_path / "wandb").glob("offline-run-*")}
-    assert folders == ids
-    assert all(list(folder.glob("*.wandb")) for folder in (tmp_path / "wandb").glob("offline-run-*"))
+    # wandb names a folder offline-run-DATE_TIME-ID, and puts -1, -2, … after it within the same second
+    folders = sorted((tmp_path / "wandb").glob("offline-run-*"))
+    assert len(folders) == 2
+    assert {folder.name.split("-")[3] for folder in folders} == ids
+    assert all(list(folder.glob("*.wandb")) for folder in folders)
