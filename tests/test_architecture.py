@@ -31,6 +31,7 @@ DOORS = {  # the only places that may name a heavy dependency
     "wandb": {"monitor/wandb_sink.py"},
     "tensorboard": {"monitor/tensorboard_sink.py"},
     "matplotlib": {"monitor/plot.py"},
+    "datasets": {"data/origin.py"},
     "bfcl_eval": set(),
 }
 MAX_LINES = 300

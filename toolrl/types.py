@@ -54,6 +54,15 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedCall:
+    """A reference call for which several values of an argument are right."""
+
+    name: str
+    values: Mapping[str, tuple[Json, ...]]
+    """For each argument the values that are right; `""` among them: it may be left out (BFCL's convention)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """A conversation to continue, the tools on offer, and the calls that would be right."""
 
@@ -65,6 +74,8 @@ class Prompt:
     """Empty: no tool fits, and the right answer is to make no call."""
     dialogue: str = ""
     """Prompts cut from one dialogue share this name and never straddle a split."""
+    accepted: tuple[AcceptedCall, ...] = ()
+    """The reference with every value that is right, where the data set lists several; empty: the reference alone is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +228,8 @@ class Verdict:
     format_right: bool = False
     content_right: bool = False
     """The calls are right under a lenient parse, whatever the form."""
+    bfcl_right: bool | None = None
+    """The calls are right by the rules of BFCL's checker; None where that was not asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from reward_verifiers import Misbehaving
 
 from toolrl.actors.reward import RewardActor, ScorerPool
-from toolrl.config.schema import RewardConfig
+from toolrl.config.task import RewardConfig
 from toolrl.testing.fakes import FakePrompts, World
 from toolrl.types import Completion, Group, Reason, VersionSpan, WeightVersion
 

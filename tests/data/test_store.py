@@ -52,7 +52,7 @@ def test_another_file_is_refused_by_name(tmp_path):
     pq.write_table(pa.table({"id": ["x"]}), tmp_path / "other.parquet")
     with pytest.raises(DataError, match=r"text\.parquet: not a Parquet file"):
         list(read_prompts(tmp_path / "text.parquet"))
-    with pytest.raises(DataError, match=r"other\.parquet: .*missing dialogue, messages, reference, source, tools"):
+    with pytest.raises(DataError, match=r"other\.parquet: .*missing accepted, dialogue, messages, reference, source, tools"):
         list(read_prompts(tmp_path / "other.parquet"))
 
 

@@ -123,7 +123,7 @@ def test_real_rows_end_well_and_the_reasons_say_why_nothing_is_earned(run, share
     source = str(shared_data / "tool_calling" / "train.jsonl")
     assert main(["prepare", source, "--out", str(data), "--tokenizer", str(run / "final"), "--max-prompt-tokens", "1024"]) == 0
     driver = Driver(
-        "rl", "conf/demo.yaml", f"model.path={run / 'final'}", f"data.train={data}", f"data.heldout={data}", "data.template=tool_n1",
+        "rl", "conf/demo.yaml", f"model.path={run / 'final'}", f"data.train={data}", f"data.heldout={data}", "prompt.template=tool_n1",
         "data.max_prompt_tokens=1024", "sampling.max_tokens=32", "loop.prompts_per_batch=2", "sampling.n=2", "eval.prompts=4",
         "run.steps=3", "loop.max_staleness=1", f"run.dir={tmp_path / 'run'}", log=tmp_path / "log",
     )  # fmt: skip

@@ -3,7 +3,8 @@
 import pickle
 from dataclasses import replace
 
-from toolrl.config.schema import ClusterConfig, DataConfig, EngineConfig, ModelConfig, RlConfig, SamplingConfig
+from toolrl.config.schema import ClusterConfig, EngineConfig, ModelConfig, RlConfig, SamplingConfig
+from toolrl.config.task import DataConfig
 from toolrl.rollout.settings import EngineSettings, environment
 
 CONFIG = RlConfig(

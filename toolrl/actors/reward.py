@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import RayError
 
 from toolrl.actors.wait import awaited, fetch, gather, one
-from toolrl.config.schema import RewardConfig
+from toolrl.config.task import RewardConfig
 from toolrl.errors import ScoringError, ToolRLError
 from toolrl.protocols import Verifier
 from toolrl.reward.judge import judge_group

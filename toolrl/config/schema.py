@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from toolrl.config.task import DataConfig, PromptConfig, RewardConfig
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -33,20 +35,6 @@ class ModelConfig:
     """Attention of the learner: sdpa, eager, or flash_attention_2 where flash-attn is installed."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass to save memory."""
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Prompts."""
-
-    train: str = ""
-    """Rows to train on: a JSONL file, a folder made by `toolrl prepare`, or `demo://train`."""
-    heldout: str = ""
-    """Rows for in-run evaluation, of the same kinds, none of them in `train`; empty: no evaluation."""
-    template: str = "tool_n1"
-    """System prompt: the name of a shipped one, or a template file with a `{tools}` field."""
-    max_prompt_tokens: int = 4096
-    """Prompts longer than this are left out, and counted."""
 
 
 @dataclass(frozen=True)
@@ -89,26 +77,6 @@ class EngineConfig:
     """Longest wait for an engine to start."""
     sample_timeout_s: float = 1800.0
     """Longest wait for one group."""
-
-
-@dataclass(frozen=True)
-class RewardConfig:
-    """The reward and its workers."""
-
-    mode: str = "strict"
-    """Rules of equality: strict, or paper (those of Tool-N1, surprising verdicts included)."""
-    no_call: str = "either"
-    """What answers a prompt whose reference is empty: list (an empty list), text (a plain answer), or either."""
-    workers: int = 2
-    """Reward workers."""
-    cpus_per_worker: float = 0.1
-    """Ray CPUs a reward worker asks for."""
-    groups_per_call: int = 16
-    """Groups sent to a worker in one call."""
-    deadline_s: float = 10.0
-    """Longest time for the verdicts of one group; a worker that takes longer is replaced."""
-    audit_rows: int = 256
-    """Rows of the pre-flight audit of the verifier; 0 switches it off."""
 
 
 @dataclass(frozen=True)
@@ -268,6 +236,7 @@ class RlConfig:
     run: RunConfig = field(default_factory=RunConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    prompt: PromptConfig = field(default_factory=PromptConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from toolrl.config.schema import ClusterConfig, LearnerConfig, ModelConfig, RunConfig
+from toolrl.config.task import PromptConfig
 
 
 @dataclass(frozen=True)
@@ -13,8 +14,6 @@ class SftDataConfig:
 
     train: str = ""
     """Demonstrations: a JSONL file of rows with a `completion`, or `demo://sft`."""
-    template: str = "tool_n1"
-    """System prompt: the name of a shipped one, or a template file with a `{tools}` field."""
     max_tokens: int = 4096
     """Prompt plus completion; longer rows are left out, and counted."""
     copy_warmup_steps: int = 0
@@ -38,6 +37,7 @@ class SftConfig:
     run: RunConfig = field(default_factory=lambda: RunConfig(dir="runs/sft"))
     model: ModelConfig = field(default_factory=ModelConfig)
     data: SftDataConfig = field(default_factory=SftDataConfig)
+    prompt: PromptConfig = field(default_factory=PromptConfig)
     loop: SftLoopConfig = field(default_factory=SftLoopConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

@@ -14,7 +14,7 @@ from toolrl.config.sft import SftConfig
 CHOICES = {
     "model.dtype": ("bfloat16", "float32"),
     "model.attention": ("sdpa", "eager", "flash_attention_2"),
-    "reward.mode": ("strict", "paper"),
+    "reward.mode": ("strict", "paper", "bfcl"),
     "reward.no_call": ("list", "text", "either"),
     "algo.importance": ("token", "off"),
     "learner.optimizer": ("adamw", "muon"),

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from toolrl.data.jsontext import dumps, loads
 from toolrl.errors import DataError
-from toolrl.types import Json, Message, Prompt, Tool, ToolCall
+from toolrl.types import AcceptedCall, Json, Message, Prompt, Tool, ToolCall
 
 ROWS_PER_GROUP = 2048
-_TEXTS = ("id", "source", "dialogue", "messages", "tools", "reference")
+_TEXTS = ("id", "source", "dialogue", "messages", "tools", "reference", "accepted")
 _SCHEMA = pa.schema([(name, pa.string()) for name in _TEXTS])
 
 
@@ -78,6 +78,7 @@ def _row(prompt: Prompt) -> dict[str, str]:
         "messages": dumps(messages),
         "tools": dumps(tools),
         "reference": dumps(_calls(prompt.reference)),
+        "accepted": dumps([{"name": call.name, "values": call.values} for call in prompt.accepted]),
     }
 
 
@@ -93,6 +94,9 @@ def _prompt(row: dict[str, str]) -> Prompt:
         tools=tuple(Tool(**tool) for tool in loads(row["tools"])),
         reference=_read_calls(loads(row["reference"])),
         dialogue=row["dialogue"],
+        accepted=tuple(
+            AcceptedCall(call["name"], {name: tuple(values) for name, values in call["values"].items()}) for call in loads(row["accepted"])
+        ),
     )
 
 

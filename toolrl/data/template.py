@@ -22,15 +22,14 @@ from typing import Any
 
 from toolrl.calls.render import render_completion
 from toolrl.data.jsontext import dumps
+from toolrl.data.schemas import ORIGIN_LANGUAGE, ORIGIN_TYPE
 from toolrl.errors import ConfigError
 from toolrl.types import Json, Message, Prompt, Tool
 
 HISTORY_THINK = "The request needs a tool, so I call it."
 """Reasoning of a history turn that gives none: the model must not be shown an empty think block."""
 
-ORIGIN_TYPE = "x_type"
-"""Keyword of converted schemas for the type word of their origin: kept in the data, not shown to the model."""
-
+_HIDDEN = frozenset({ORIGIN_TYPE, ORIGIN_LANGUAGE})
 _VALUES = frozenset({"default", "enum", "const", "examples"})
 """Keywords that hold values, in which a key is no keyword."""
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
@@ -84,12 +83,12 @@ def _json_line(tool: Tool) -> str:
 
 
 def _shown(schema: Json) -> Json:
-    """Return a schema without its origin's type words; an argument that happens to be called so stays."""
+    """Return a schema without its origin's words; an argument that happens to be called so stays."""
     if isinstance(schema, list):
         return [_shown(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    return {key: _shown_value(key, value) for key, value in schema.items() if key != ORIGIN_TYPE}
+    return {key: _shown_value(key, value) for key, value in schema.items() if key not in _HIDDEN}
 
 
 def _shown_value(keyword: str, value: Json) -> Json:

@@ -28,10 +28,11 @@ SCHEMA = pa.schema(
         ("messages", pa.string()),
         ("tools", pa.string()),
         ("reference", pa.string()),
+        ("accepted", pa.string()),
         ("tokens", pa.list_(pa.int32())),
     ]
 )
-"""messages, tools and reference are JSON."""
+"""messages, tools, reference and accepted are JSON."""
 
 
 def write_prompts(path: Path, draws: Mapping[str, Iterable[Draw]]) -> None:
@@ -60,6 +61,7 @@ def _row(split: str, draw: Draw) -> dict[str, Any]:
         "messages": exact_json(messages),
         "tools": exact_json(tools),
         "reference": exact_json(_calls(prompt.reference)),
+        "accepted": exact_json([{"name": call.name, "values": call.values} for call in prompt.accepted]),
         "tokens": draw.token_ids,
     }
 

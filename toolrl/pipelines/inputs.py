@@ -67,7 +67,7 @@ def load_inputs(config: RlConfig) -> Inputs:
     """Read and check what `config` names. Raises UserError kin, or ScoringError where the audit fails."""
     model_path = resolve_model(config.model.path)
     tokenizer = ChatTokenizer(model_path)
-    template = PromptTemplate.load(config.data.template)
+    template = PromptTemplate.load(config.prompt.template)
 
     def stream(prompts: Sequence[Prompt], seed: int) -> PromptStream:
         return PromptStream(

@@ -68,7 +68,7 @@ def sft(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
 def demonstrations(config: SftConfig, model_path: str) -> list[Demonstration]:
     """Return the rows as token ids; those longer than `data.max_tokens` are left out. Raises DataError where none is left."""
     tokenizer = ChatTokenizer(model_path)
-    template = PromptTemplate.load(config.data.template)
+    template = PromptTemplate.load(config.prompt.template)
     rows, left_out = [], 0
     for prompt, completion in load_demonstrations(config.data.train):
         before, after = tokenizer.encode_prompt(prompt, template), tokenizer.encode_completion(completion)

@@ -1,0 +1,53 @@
+"""Schemas of other origins -> JSON schema, the origin's type word kept.
+
+    {"type": "dict", "properties": {"n": {"type": "float"}}}
+    ─> {"type": "object", "x_type": "dict", "properties": {"n": {"type": "number", "x_type": "float"}}}
+
+`x_type` stands where the origin's word is not JSON schema's. It stays in the data, since BFCL's checker asks for it, and is not shown to
+the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from toolrl.calls.schema import TYPE_WORDS
+from toolrl.types import Json
+
+ORIGIN_TYPE: Final = "x_type"
+"""Keyword for the type word of a schema's origin."""
+ORIGIN_LANGUAGE: Final = "x_language"
+"""Keyword of a tool's parameters for the language its values are written in, where that is not JSON: java or javascript (BFCL)."""
+JSON_TYPES: Final = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
+
+_HOLD_SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+_HOLD_VALUES = frozenset({"default", "enum", "const", "examples", "required", "description", "type", ORIGIN_TYPE})
+
+
+def json_schema(schema: Mapping[str, Any]) -> dict[str, Json]:
+    """Return a schema with JSON schema's type words at every depth; a word that is none of them (any) states no type."""
+    found: dict[str, Json] = {key: _inside(key, value) for key, value in schema.items()}
+    word = schema.get("type")
+    if not isinstance(word, str):
+        return found
+    known = TYPE_WORDS.get(word.lower(), word.lower())
+    if known in JSON_TYPES:
+        found["type"] = known
+    else:
+        del found["type"]
+    if found.get("type") != word:
+        found[ORIGIN_TYPE] = word
+    return found
+
+
+def _inside(key: str, value: Any) -> Json:
+    if key in _HOLD_VALUES:
+        return value
+    if key in _HOLD_SCHEMAS and isinstance(value, Mapping):
+        return {name: json_schema(item) if isinstance(item, Mapping) else item for name, item in value.items()}
+    if isinstance(value, Mapping):
+        return json_schema(value)
+    if isinstance(value, list):
+        return [json_schema(item) if isinstance(item, Mapping) else item for item in value]
+    return value
