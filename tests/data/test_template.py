@@ -97,3 +97,31 @@ def test_a_template_of_the_user_must_say_where_the_tools_stand(tmp_path):
 def test_an_unknown_template_names_those_that_are_shipped():
     with pytest.raises(ConfigError, match="got 'tool_n2'; name one of demo, tool_n1"):
         PromptTemplate.load("tool_n2")
+
+
+CHAT = "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"
+
+
+def test_one_file_holds_the_system_message_and_the_chat_template(tmp_path):
+    (tmp_path / "prompt.template").write_text(f"ours {{tools_compact}}\n\n%% chat template\n{CHAT}\n")
+    template = PromptTemplate.load(str(tmp_path))
+    assert (template.text, template.chat) == ("ours {tools_compact}", CHAT)
+
+
+@pytest.mark.parametrize("chat", ["", CHAT])
+def test_a_template_written_beside_a_model_is_read_back_and_is_that_models_own(tmp_path, chat):
+    written = PromptTemplate("mine", "first {tools}\n\nlast", chat)
+    written.write(tmp_path)
+    read = PromptTemplate.load("", model_path=str(tmp_path))
+    assert (read.text, read.chat) == (written.text, written.chat)
+    assert (tmp_path / "chat_template.jinja").exists() == bool(chat)
+
+
+def test_without_a_name_a_model_that_brings_none_is_shown_the_papers_form(tmp_path):
+    assert PromptTemplate.load("", model_path=str(tmp_path)) == PromptTemplate.load("tool_n1")
+    assert PromptTemplate.load("", model_path="Qwen/Qwen2.5-7B-Instruct") == PromptTemplate.load("tool_n1")
+
+
+def test_a_name_goes_before_what_lies_beside_the_model(tmp_path):
+    PromptTemplate("mine", "{tools}").write(tmp_path)
+    assert PromptTemplate.load("demo", model_path=str(tmp_path)) == PromptTemplate.load("demo")

@@ -72,6 +72,20 @@ def test_a_conversation_the_chat_template_refuses_is_named(tmp_path, make_byte_t
         tokenizer.encode_prompt(Prompt("p1", "s", (Message("tool", "x"),), (), ()), PromptTemplate("t", "{tools}"))
 
 
+def test_a_chat_template_of_the_users_takes_the_place_of_the_tokenizers(byte_tokenizer):
+    mine = (
+        "{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}<|endoftext|>{% endfor %}{% if add_generation_prompt %}[me]{% endif %}"
+    )
+    tokenizer = ChatTokenizer(byte_tokenizer, mine)
+    assert tokenizer.decode(tokenizer.encode_prompt(PROMPT, PromptTemplate("t", "Tools:{tools}"))) == "[system]Tools:[user]naïve 😀[me]"
+    assert tokenizer.stop_ids == (258,)  # the end of a turn is what this template writes
+
+
+def test_a_chat_template_that_is_no_jinja_is_refused(byte_tokenizer):
+    with pytest.raises(ConfigError, match="the chat template cannot be used"):
+        ChatTokenizer(byte_tokenizer, "{% for m in messages %}")
+
+
 @pytest.mark.parametrize("path", ["/nowhere/at/all", "nobody/no-such-model", "./missing", "a b"])
 def test_a_path_that_is_not_there_is_an_error_at_once(path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -263,3 +263,13 @@ def test_the_summary_is_written_whole(tmp_path):
     with RunFolder(tmp_path, CONFIG) as folder:
         folder.write_summary({"steps": 3})
         assert json.loads(folder.summary.read_text()) == {"steps": 3}
+
+
+def test_a_resumed_run_cannot_show_the_model_another_prompt(tmp_path):
+    with RunFolder(tmp_path, CONFIG) as folder:
+        folder.keep("prompt.template", "one {tools}")
+    with RunFolder(tmp_path, CONFIG) as folder:
+        folder.keep("prompt.template", "one {tools}")
+        with pytest.raises(RunFolderError, match=r"prompt\.template differs from what was given now"):
+            folder.keep("prompt.template", "two {tools}")
+        assert (tmp_path / "prompt.template").read_text() == "one {tools}"

@@ -121,7 +121,23 @@ def test_real_rows_end_well_and_the_reasons_say_why_nothing_is_earned(run, share
     """From the run's own result, which vLLM must load, one version stale."""
     data = tmp_path / "rows"
     source = str(shared_data / "tool_calling" / "train.jsonl")
-    assert main(["prepare", source, "--out", str(data), "--tokenizer", str(run / "final"), "--max-prompt-tokens", "1024"]) == 0
+    assert (
+        main(
+            [
+                "prepare",
+                source,
+                "--out",
+                str(data),
+                "--tokenizer",
+                str(run / "final"),
+                "--template",
+                "tool_n1",
+                "--max-prompt-tokens",
+                "1024",
+            ]
+        )
+        == 0
+    )
     driver = Driver(
         "rl", "conf/demo.yaml", f"model.path={run / 'final'}", f"data.train={data}", f"data.heldout={data}", "prompt.template=tool_n1",
         "data.max_prompt_tokens=1024", "sampling.max_tokens=32", "loop.prompts_per_batch=2", "sampling.n=2", "eval.prompts=4",

@@ -13,6 +13,7 @@ from driver import Driver
 from toolrl.cli.main import main
 from toolrl.config.load import load
 from toolrl.config.sft import SftConfig
+from toolrl.data.template import PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
 from toolrl.pipelines.inputs import resolve_model
 from toolrl.pipelines.sft import batch_of, demonstrations
@@ -25,7 +26,7 @@ def config(*overrides):
 def test_the_loss_is_on_the_completion_and_the_end_of_the_turn():
     start = resolve_model("demo://start")
     tokenizer = ChatTokenizer(start)
-    row = demonstrations(config(), start)[0]
+    row = demonstrations(config(), start, PromptTemplate.load("demo"))[0]
     assert row.token_ids[-1] == tokenizer.stop_ids[0]
     assert tokenizer.decode(row.token_ids[: row.prompt_tokens]).endswith("assistant\n")
     assert "tool_call" in tokenizer.decode(row.token_ids[row.prompt_tokens :])
@@ -62,3 +63,4 @@ def test_a_model_learns_from_nothing_and_loads(tmp_path):
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["loss_last"] < 0.8 * summary["loss_first"]
     assert ChatTokenizer(summary["model"]).size > 1000
+    assert PromptTemplate.load("", model_path=summary["model"]).text == PromptTemplate.load("demo").text

@@ -21,8 +21,8 @@ class DataConfig:
 class PromptConfig:
     """How the model sees a prompt."""
 
-    template: str = "tool_n1"
-    """System prompt, and if it has one the chat template: the name of a shipped one, or a file (docs/data.md)."""
+    template: str = ""
+    """System message (and chat template): a shipped name, a file, or a model folder; empty: that of `model.path`, else `tool_n1`."""
 
 
 @dataclass(frozen=True)

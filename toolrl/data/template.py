@@ -1,6 +1,7 @@
 """The one prompt template: what training, distillation and evaluation show the model.
 
-A template is a text file for the system message with one or both fields:
+A template is one text file, `prompt.template` in the folders that toolrl writes: the system message, with one or both fields, and, if the
+file goes on after a line `%% chat template`, a Jinja chat template that takes the place of the tokenizer's own.
 
 | field | becomes |
 |---|---|
@@ -26,6 +27,11 @@ from toolrl.data.schemas import ORIGIN_LANGUAGE, ORIGIN_TYPE
 from toolrl.errors import ConfigError
 from toolrl.types import Json, Message, Prompt, Tool
 
+FILE_NAME = "prompt.template"
+SUFFIX = ".template"
+DEFAULT = "tool_n1"
+MARK = "%% chat template"
+"""The line after which the rest of the file is a chat template."""
 HISTORY_THINK = "The request needs a tool, so I call it."
 """Reasoning of a history turn that gives none: the model must not be shown an empty think block."""
 
@@ -39,29 +45,55 @@ _FIELD = re.compile(r"\{(tools|tools_compact)\}")
 
 @dataclass(frozen=True, slots=True)
 class PromptTemplate:
-    """The system message with fields for the tools."""
+    """The system message with fields for the tools, and the chat template if it is not the tokenizer's."""
 
     name: str
     text: str
+    """The system message."""
+    chat: str = ""
+    """A chat template in Jinja; empty: the tokenizer's own."""
 
     @classmethod
-    def load(cls, name_or_path: str) -> PromptTemplate:
-        """Return a shipped template by name, or one from a file. Raises ConfigError."""
-        shipped = {file.name.removesuffix(".txt"): file for file in (resources.files("toolrl.data") / "templates").iterdir()}
+    def load(cls, name_or_path: str, *, model_path: str = "") -> PromptTemplate:
+        """Return a shipped template by name, or one from a file or from a folder that holds a `prompt.template`.
+
+        An empty name is the one that lies beside the model in `model_path`, else `tool_n1`. Raises ConfigError.
+        """
+        if not name_or_path:
+            beside = Path(model_path) / FILE_NAME
+            name_or_path = str(beside) if model_path and beside.is_file() else DEFAULT
+        shipped = {file.name.removesuffix(SUFFIX): file for file in (resources.files("toolrl.data") / "templates").iterdir()}
         if name_or_path in shipped:
-            return cls(name_or_path, shipped[name_or_path].read_text(encoding="utf-8").strip())
+            return cls._parsed(name_or_path, shipped[name_or_path].read_text(encoding="utf-8"))
         path = Path(name_or_path)
+        path = path / FILE_NAME if path.is_dir() else path
         if not path.is_file():
             raise ConfigError(
                 f"prompt template: got {name_or_path!r}; name one of {', '.join(sorted(shipped))}, or a template file that exists"
             )
         try:
-            text = path.read_text(encoding="utf-8").strip()
+            template = cls._parsed(name_or_path, path.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
             raise ConfigError(f"prompt template: {path} is not UTF-8 text ({error}); save it as UTF-8") from error
-        if not _FIELD.search(text):
+        if not _FIELD.search(template.text):
             raise ConfigError(f"prompt template: {path} holds neither {{tools}} nor {{tools_compact}}; put one where the tools shall stand")
-        return cls(name_or_path, text)
+        return template
+
+    @classmethod
+    def _parsed(cls, name: str, source: str) -> PromptTemplate:
+        system, _, chat = f"\n{source}".partition(f"\n{MARK}\n")
+        return cls(name, system.strip(), chat.strip())
+
+    @property
+    def source(self) -> str:
+        """The content of the file, which `load` reads back."""
+        return self.text + "\n" + (f"{MARK}\n{self.chat}\n" if self.chat else "")
+
+    def write(self, folder: Path) -> None:
+        """Put the template beside a model, and its chat template where Transformers and vLLM look for one."""
+        (folder / FILE_NAME).write_text(self.source, encoding="utf-8")
+        if self.chat:
+            (folder / "chat_template.jinja").write_text(self.chat, encoding="utf-8")
 
     def render(self, prompt: Prompt) -> list[dict[str, str]]:
         """Return the conversation for a chat template: `{"role", "content"}` a turn, the system message first."""

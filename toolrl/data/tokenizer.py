@@ -28,12 +28,15 @@ _MARK = "-end-of-turn-"
 class ChatTokenizer:
     """A tokenizer with a chat template."""
 
-    def __init__(self, path: str) -> None:
-        """Load it from a folder, the local hub cache, or the hub.
+    def __init__(self, path: str, chat_template: str = "") -> None:
+        """Load it from a folder, the local hub cache, or the hub; `chat_template` takes the place of its own.
 
-        Raises UserError where there is none, and ConfigError where it cannot serve: no chat template, or tags that vanish in decoding.
+        Raises UserError where there is none, and ConfigError where it cannot serve: no chat template or one that is not Jinja, or tags
+        that vanish in decoding.
         """
         self._tokenizer = _load(path)
+        if chat_template:
+            self._tokenizer.chat_template = chat_template
         if not self._tokenizer.chat_template:
             raise ConfigError(f"{path}: the tokenizer has no chat template; use an instruction-tuned model, or add chat_template.jinja")
         self.stop_ids: tuple[int, ...] = self._find_stop_ids(path)
@@ -76,8 +79,7 @@ class ChatTokenizer:
 
     def _find_stop_ids(self, path: str) -> tuple[int, ...]:
         """Read the end of a turn off the chat template: what it writes after an assistant's words, if that is a special token."""
-        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
-        closing = str(self._tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(_MARK)[2]
+        closing = self._after_answer(path)
         special = {i for i, token in self._tokenizer.added_tokens_decoder.items() if token.special}
         found = [i for i in self._encode(closing.lstrip())[:1] if i in special]
         end = self._tokenizer.eos_token_id
@@ -85,6 +87,16 @@ class ChatTokenizer:
         if not stops:
             raise ConfigError(f"{path}: the tokenizer has no end-of-turn token; set eos_token in tokenizer_config.json")
         return tuple(stops)
+
+    def _after_answer(self, path: str) -> str:
+        """Return what the chat template writes after an assistant's words. Raises ConfigError where it cannot be rendered."""
+        from jinja2 import TemplateError
+
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
+        try:
+            return str(self._tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(_MARK)[2]
+        except TemplateError as error:
+            raise ConfigError(f"{path}: the chat template cannot be used ({type(error).__name__}: {error}); mend it") from error
 
 
 def _load(path: str) -> Any:

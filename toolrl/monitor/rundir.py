@@ -1,6 +1,7 @@
 """The folder of a run: one configuration, one driver at a time, and only what belongs to the surviving lineage.
 
     config.yaml       the resolved settings                  rollouts/      a file for each version
+    prompt.template   the system message                     (kept: a resumed run has the same)
     versions.json     what each attempt ran on               checkpoints/   see `checkpoint`
     metrics.jsonl     a line for each version                discarded/     what a rewind took out, by the attempt that wrote it
     prompts.parquet   each prompt once                       summary.json, curves.png
@@ -112,6 +113,14 @@ class RunFolder:
             write_lines(target / self.metrics.name, lines[len(kept) :])
             write_lines(self.metrics, kept)
         return target
+
+    def keep(self, name: str, text: str) -> None:
+        """Write a file that the run was started with. Raises RunFolderError where a resumed run has another."""
+        path = self.path / name
+        if not path.exists():
+            replace_text(path, text)
+        elif path.read_text(encoding="utf-8") != text:
+            raise RunFolderError(f"run.dir: {path} differs from what was given now; give the same to resume, or name another run.dir")
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json."""

@@ -36,6 +36,7 @@ class Inputs:
     """What a run starts from, checked."""
 
     model_path: str
+    template: PromptTemplate
     tokenizer: ChatTokenizer
     train: PromptStream
     heldout: tuple[Draw, ...]
@@ -66,8 +67,8 @@ def start_model(path: str, *, seed: int) -> Iterator[str]:
 def load_inputs(config: RlConfig) -> Inputs:
     """Read and check what `config` names. Raises UserError kin, or ScoringError where the audit fails."""
     model_path = resolve_model(config.model.path)
-    tokenizer = ChatTokenizer(model_path)
-    template = PromptTemplate.load(config.prompt.template)
+    template = PromptTemplate.load(config.prompt.template, model_path=model_path)
+    tokenizer = ChatTokenizer(model_path, template.chat)
 
     def stream(prompts: Sequence[Prompt], seed: int) -> PromptStream:
         return PromptStream(
@@ -86,7 +87,7 @@ def load_inputs(config: RlConfig) -> Inputs:
         report.require_sound()
     held = stream(heldout, config.run.seed ^ _HELDOUT_SALT) if heldout else None
     draws = tuple(held.draw(i) for i in range(min(config.eval.prompts, len(held)))) if held else ()
-    return Inputs(model_path, tokenizer, stream(train, config.run.seed), draws, verifier, report)
+    return Inputs(model_path, template, tokenizer, stream(train, config.run.seed), draws, verifier, report)
 
 
 def _require_disjoint(train: Sequence[Prompt], heldout: Sequence[Prompt]) -> None:

@@ -31,6 +31,7 @@ from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.config.load import load, to_yaml
 from toolrl.config.schema import RlConfig
 from toolrl.controller.loop import Controller
+from toolrl.data.template import FILE_NAME
 from toolrl.errors import RolloutError
 from toolrl.evaluation.heldout import HeldoutEvaluator
 from toolrl.monitor.prompts import write_prompts
@@ -61,6 +62,7 @@ def rl(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
         print(_plan(config, inputs, fit(bundles, local_nodes(config.cluster)) if config.cluster.address == LOCAL else None))
         return 0
     with RunFolder(run, config) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
+        folder.keep(FILE_NAME, inputs.template.source)
         store = CheckpointStore(folder.checkpoints, config.checkpoint.keep)
         newest = store.newest()
         if newest is None or newest.state.version < config.run.steps or not folder.summary.exists():
@@ -117,7 +119,7 @@ async def _train(
                 drain_timeout_s=config.engine.sample_timeout_s,
             ),
             evaluator=_evaluator(config, inputs, pool, scorer),
-            store=RunStore(store, learner, config.checkpoint),
+            store=RunStore(store, learner, inputs.template, config.checkpoint),
             rollout_log=RolloutWriter(
                 folder.rollouts,
                 keep=config.monitor.rollouts,
@@ -128,7 +130,7 @@ async def _train(
             state=state,
         )
         await controller.run(config.run.steps)
-        await export_final(learner, folder.path, timeout_s=config.checkpoint.timeout_s)
+        await export_final(learner, inputs.template, folder.path, timeout_s=config.checkpoint.timeout_s)
     finally:
         sinks.close()
         await scorer.stop()

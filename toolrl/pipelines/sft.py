@@ -49,7 +49,8 @@ def sft(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     on_gpu = config.cluster.device == "cuda"
     bundles = learner_bundles(config.learner, on_gpu=on_gpu)
     with start_model(config.model.path, seed=config.run.seed) as model_path:
-        rows = demonstrations(config, model_path)
+        template = PromptTemplate.load(config.prompt.template, model_path=model_path)
+        rows = demonstrations(config, model_path, template)
         print(f"{len(rows)} demonstrations, {sum(len(row.token_ids) for row in rows)} tokens; model: {config.model.path}", flush=True)
         if dry_run:
             if config.cluster.address == LOCAL:
@@ -60,15 +61,14 @@ def sft(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
         with connected(config.cluster, bundles) as placement, granted(placement, timeout_s=wait_s) as group:
             run.mkdir(parents=True, exist_ok=True)
             replace_text(run / "config.yaml", to_yaml(config))
-            summary = asyncio.run(_train(config, model_path, rows, Stage(placement, group, on_gpu=on_gpu), run))
+            summary = asyncio.run(_train(config, model_path, template, rows, Stage(placement, group, on_gpu=on_gpu), run))
     print(json.dumps(summary) if as_json else f"loss {summary['loss_first']:.3f} -> {summary['loss_last']:.3f}; model: {summary['model']}")
     return 0
 
 
-def demonstrations(config: SftConfig, model_path: str) -> list[Demonstration]:
+def demonstrations(config: SftConfig, model_path: str, template: PromptTemplate) -> list[Demonstration]:
     """Return the rows as token ids; those longer than `data.max_tokens` are left out. Raises DataError where none is left."""
-    tokenizer = ChatTokenizer(model_path)
-    template = PromptTemplate.load(config.prompt.template)
+    tokenizer = ChatTokenizer(model_path, template.chat)
     rows, left_out = [], 0
     for prompt, completion in load_demonstrations(config.data.train):
         before, after = tokenizer.encode_prompt(prompt, template), tokenizer.encode_completion(completion)
@@ -104,7 +104,9 @@ def _copying(random: np.random.Generator, vocabulary: int) -> Demonstration:
     return Demonstration(np.concatenate([ids, np.zeros(1, np.int32), ids]), prompt_tokens=len(ids) + 1)
 
 
-async def _train(config: SftConfig, model_path: str, rows: Sequence[Demonstration], stage: Stage, run: Path) -> dict[str, Any]:
+async def _train(
+    config: SftConfig, model_path: str, template: PromptTemplate, rows: Sequence[Demonstration], stage: Stage, run: Path
+) -> dict[str, Any]:
     arguments = {
         "model": replace(config.model, path=model_path),
         "learner": config.learner,
@@ -126,7 +128,7 @@ async def _train(config: SftConfig, model_path: str, rows: Sequence[Demonstratio
                 print(f"step {step + 1}/{config.run.steps}  loss {np.mean(losses[-SHOW_EVERY:]):.4f}", flush=True)
     finally:
         sink.close()
-    final = await export_final(learner, run, timeout_s=config.learner.start_timeout_s)
+    final = await export_final(learner, template, run, timeout_s=config.learner.start_timeout_s)
     summary = {"steps": config.run.steps, "loss_first": losses[0], "loss_last": float(np.mean(losses[-SHOW_EVERY:])), "model": str(final)}
     replace_text(run / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary

@@ -16,6 +16,7 @@ from pathlib import Path
 from toolrl.actors.learner import LearnerGroup
 from toolrl.checkpoint.store import CheckpointStore
 from toolrl.config.schema import CheckpointConfig
+from toolrl.data.template import PromptTemplate
 from toolrl.types import RunState
 
 FINAL = "final"
@@ -25,8 +26,9 @@ FINAL = "final"
 class RunStore:
     """Saves a run through its learner group."""
 
-    def __init__(self, store: CheckpointStore, learner: LearnerGroup, config: CheckpointConfig) -> None:
+    def __init__(self, store: CheckpointStore, learner: LearnerGroup, template: PromptTemplate, config: CheckpointConfig) -> None:
         self._store = store
+        self._template = template
         self._learner = learner
         self._config = config
 
@@ -38,17 +40,23 @@ class RunStore:
         path = await asyncio.to_thread(self._store.commit, aside, state)
         if self._config.best and state.best_version == state.version:
             aside = self._store.begin_best()
-            await self._learner.export(aside, timeout_s=self._config.timeout_s)
+            await export(self._learner, self._template, aside, timeout_s=self._config.timeout_s)
             await asyncio.to_thread(self._store.commit, aside, state)
         return {"checkpoint/save_s": time.monotonic() - start, "checkpoint/bytes": float(_bytes(path))}
 
 
-async def export_final(learner: LearnerGroup, run: Path, *, timeout_s: float) -> Path:
+async def export(learner: LearnerGroup, template: PromptTemplate, folder: Path, *, timeout_s: float) -> None:
+    """Write the present model as a Hugging Face folder, with the prompt template it was trained with."""
+    await learner.export(folder, timeout_s=timeout_s)
+    await asyncio.to_thread(template.write, folder)
+
+
+async def export_final(learner: LearnerGroup, template: PromptTemplate, run: Path, *, timeout_s: float) -> Path:
     """Write the model a run ended with as a Hugging Face folder: there is a whole one or none."""
     final, aside = run / FINAL, run / f".{FINAL}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    await learner.export(aside, timeout_s=timeout_s)
+    await export(learner, template, aside, timeout_s=timeout_s)
     shutil.rmtree(final, ignore_errors=True)
     aside.rename(final)
     return final
