@@ -5,7 +5,7 @@ from toolrl.types import Tool
 
 
 def place(schema):
-    return Place((schema,), schema)
+    return Place(schema)
 
 
 def test_type_words_of_other_origins_are_understood():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from toolrl.calls.fault import Difference, Fault
 from toolrl.types import Reason
@@ -27,48 +27,101 @@ def match_calls(predicted: Sequence[P], reference: Sequence[R], differ: Differ[P
     `differ` yields the differences of a predicted call from a reference call, none where it fits; their paths begin
     inside the call. The path of the result counts the predicted calls, or says `reference[j]`.
     """
-    if len(predicted) == len(reference):  # most answers keep the reference's order: no need of all the pairs
-        firsts = (next(iter(differ(p, r)), None) for p, r in zip(predicted, reference, strict=True))
-        first = next((found for found in firsts if found is not None), None)
-        if first is None or len(predicted) == 1:
-            return first and first.told("[0]")
-    partners = maximum_matching([[next(iter(differ(p, r)), None) is None for r in reference] for p in predicted], len(reference))
+    pairs = _Pairs(predicted, reference, differ)
+    if pairs.fit_in_order():  # most answers keep the reference's order: no need of all the pairs
+        return None
+    if len(predicted) == len(reference) == 1:
+        first = pairs.first(0, 0)
+        return first and first.told("[0]")
+    partners = maximum_matching(pairs.fit, len(predicted), len(reference))
     taken = {j for j in partners if j is not None}
     left = [i for i, j in enumerate(partners) if j is None]
     missing = [j for j in range(len(reference)) if j not in taken]
     if not left and not missing:
         return None
-    differences = {(i, j): list(islice(differ(predicted[i], reference[j]), MAX_DIFFERENCES)) for i in left for j in missing}
-    pairs = _closest(differences)
-    if len(predicted) != len(reference):
-        paired = set(pairs.values())
-        surplus = [f"[{i}]" for i in left if i not in pairs] or [f"reference[{j}]" for j in missing if j not in paired]
-        return Fault(Reason.WRONG_COUNT, surplus[0], _counted(len(reference)), _counted(len(predicted)))
-    nearest = min(pairs.items())
-    return differences[nearest][0].told(f"[{nearest[0]}]")
+    return _explained(pairs, left, missing)
 
 
-def maximum_matching(fits: Sequence[Sequence[bool]], num_right: int) -> list[int | None]:
-    """Return for each left node its right partner or None, as many partners as can be (augmenting paths, Kuhn 1955)."""
-    owners: list[int | None] = [None] * num_right
+def all_fit(predicted: Sequence[P], reference: Sequence[R], differ: Differ[P, R]) -> bool:
+    """Whether `match_calls` would return None; quicker where it would not, as nothing is explained."""
+    pairs = _Pairs(predicted, reference, differ)
+    if len(predicted) != len(reference) or pairs.fit_in_order():
+        return len(predicted) == len(reference)
+    matching = _Matching(pairs.fit, len(reference))
+    return len(predicted) > 1 and all(matching.add(left) for left in range(len(predicted)))
 
-    def augment(left: int, tried: set[int]) -> bool:
-        for right, fit in enumerate(fits[left]):
-            if fit and right not in tried:
-                tried.add(right)
-                owner = owners[right]
-                if owner is None or augment(owner, tried):
-                    owners[right] = left
-                    return True
-        return False
 
-    for left in range(len(fits)):
-        augment(left, set())
-    partners: list[int | None] = [None] * len(fits)
-    for right, owner in enumerate(owners):
+def maximum_matching(fit: Callable[[int, int], bool], num_left: int, num_right: int) -> list[int | None]:
+    """Return for each left node its right partner or None, as many partners as can be."""
+    matching = _Matching(fit, num_right)
+    for left in range(num_left):
+        matching.add(left)
+    partners: list[int | None] = [None] * num_left
+    for right, owner in enumerate(matching.owners):
         if owner is not None:
             partners[owner] = right
     return partners
+
+
+class _Matching:
+    """A matching that grows by one left node at a time (augmenting paths, Kuhn 1955)."""
+
+    def __init__(self, fit: Callable[[int, int], bool], num_right: int) -> None:
+        self._fit = fit
+        self.owners: list[int | None] = [None] * num_right
+
+    def add(self, left: int) -> bool:
+        """Give `left` a partner if one can be found; partners of others may change, but none is lost."""
+        return self._augment(left, set())
+
+    def _augment(self, left: int, tried: set[int]) -> bool:
+        for right, owner in enumerate(self.owners):
+            if right not in tried and self._fit(left, right):
+                tried.add(right)
+                if owner is None or self._augment(owner, tried):
+                    self.owners[right] = left
+                    return True
+        return False
+
+
+class _Pairs(Generic[P, R]):
+    """The differences of every pair of calls; the first of each is found when it is asked for, and once."""
+
+    def __init__(self, predicted: Sequence[P], reference: Sequence[R], differ: Differ[P, R]) -> None:
+        self.predicted, self.reference, self._differ = predicted, reference, differ
+        self._firsts: dict[tuple[int, int], Difference | None] = {}
+
+    def first(self, i: int, j: int) -> Difference | None:
+        """Return the first difference of predicted call `i` from reference call `j`, or None where it fits."""
+        pair = (i, j)
+        if pair not in self._firsts:
+            self._firsts[pair] = next(iter(self._differ(self.predicted[i], self.reference[j])), None)
+        return self._firsts[pair]
+
+    def fit(self, i: int, j: int) -> bool:
+        """Whether predicted call `i` fits reference call `j`."""
+        return self.first(i, j) is None
+
+    def fit_in_order(self) -> bool:
+        """Whether the calls fit as they stand."""
+        return len(self.predicted) == len(self.reference) and all(self.first(i, i) is None for i in range(len(self.predicted)))
+
+    def differences(self, i: int, j: int) -> list[Difference]:
+        """Return the differences of two calls, as many as are counted."""
+        return list(islice(self._differ(self.predicted[i], self.reference[j]), MAX_DIFFERENCES))
+
+
+def _explained(pairs: _Pairs[P, R], left: Sequence[int], missing: Sequence[int]) -> Fault:
+    """Explain the first of the predicted calls `left` over, beside the one most alike of the reference calls `missing`."""
+    differences = {(i, j): pairs.differences(i, j) for i in left for j in missing}
+    nearest = _closest(differences)
+    predicted, reference = len(pairs.predicted), len(pairs.reference)
+    if predicted != reference:
+        paired = set(nearest.values())
+        surplus = [f"[{i}]" for i in left if i not in nearest] or [f"reference[{j}]" for j in missing if j not in paired]
+        return Fault(Reason.WRONG_COUNT, surplus[0], _counted(reference), _counted(predicted))
+    i, j = min(nearest.items())
+    return differences[i, j][0].told(f"[{i}]")
 
 
 def _closest(differences: Mapping[tuple[int, int], Sequence[Difference]]) -> dict[int, int]:

@@ -8,10 +8,11 @@ asks for. Still total and within the caps.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from decimal import Decimal
 
 from toolrl.calls.jsontext import LOOSE, MAX_CHARS, JsonError, decode, scan
-from toolrl.calls.match import explain, kind_of
+from toolrl.calls.match import equal, kind_of
 from toolrl.calls.parse import CALL, END_THINK
 from toolrl.calls.schema import Place, arguments_of
 from toolrl.types import Json, Tool, ToolCall
@@ -23,20 +24,22 @@ _VALUE = re.compile(r'[\[{"]')
 _NAMES = ("name", "function", "tool", "tool_name")
 _ARGUMENTS = ("arguments", "parameters", "args")
 _KINDS_OF_TYPE = {"integer": "number", "number": "number", "boolean": "boolean", "array": "array", "object": "object", "null": "null"}
-_HOLDS_TEXT = (str, list, tuple, Mapping)
+_NO_TEXT = frozenset((int, float, Decimal, bool, type(None)))
+_NOT_TEXT = re.compile(r"[ \t\n\r]*[\[{\-0-9tfnTF]")
+"""How a text begins that may encode anything but a text."""
 
 
 def content_right(calls: Sequence[ToolCall] | None, reference: Sequence[ToolCall], tools: Sequence[Tool]) -> bool:
     """Whether `calls` are the reference, values in quotes read as what the schema asks for; None never is."""
     if calls is None or len(calls) != len(reference):
         return False
-    return explain(_unquoted(calls, tools), _unquoted(reference, tools), tools) is None
+    return equal(_unquoted(calls, tools), _unquoted(reference, tools), tools)
 
 
 def quotes_matter(calls: Sequence[ToolCall], reference: Sequence[ToolCall], tools: Sequence[Tool]) -> bool:
     """Whether calls that are not the reference are right once values in quotes are read as what the schema asks for."""
     unquoted = _unquoted(calls, tools), _unquoted(reference, tools)
-    return unquoted != ([*calls], [*reference]) and explain(*unquoted, tools) is None
+    return unquoted != ([*calls], [*reference]) and equal(*unquoted, tools)
 
 
 def find_calls(text: str) -> tuple[ToolCall, ...] | None:
@@ -102,15 +105,23 @@ def _unquoted(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> list[ToolCall
 
 def _as_asked(value: Json, place: Place) -> Json:
     """Return a value with its texts replaced by the numbers, truth values, lists and objects that the schema asks for."""
+    if isinstance(value, str):
+        return _read_as_asked(value, place) if _NOT_TEXT.match(value) else value
     kind = kind_of(value)
     if kind == "object":
-        return {key: _as_asked(item, place.member(key)) if isinstance(item, _HOLDS_TEXT) else item for key, item in value.items()}
+        return {key: _as_asked(item, place.member(key)) if type(item) not in _NO_TEXT else item for key, item in value.items()}
     if kind == "array":
-        return [_as_asked(item, place.item(index)) for index, item in enumerate(value)]
-    if kind != "string" or not place.types or not place.types <= _KINDS_OF_TYPE.keys():
-        return value
+        return [_as_asked(item, place.item(index)) if type(item) not in _NO_TEXT else item for index, item in enumerate(value)]
+    return value
+
+
+def _read_as_asked(text: str, place: Place) -> Json:
+    """Return what a text encodes where that is of a kind the schema asks for and text is not, else the text."""
+    types = place.types
+    if not types or not types <= _KINDS_OF_TYPE.keys():
+        return text
     try:
-        inner = decode(value.lower() if value in ("True", "False") else value, LOOSE)
+        inner = decode(text.lower() if text in ("True", "False") else text, LOOSE)
     except JsonError:
-        return value
-    return inner if kind_of(inner) in {_KINDS_OF_TYPE[word] for word in place.types} else value
+        return text
+    return inner if kind_of(inner) in {_KINDS_OF_TYPE[word] for word in types} else text

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from toolrl.calls.assign import match_calls
+from toolrl.calls.assign import all_fit, match_calls
 from toolrl.calls.fault import Difference, Fault, describe, step
 from toolrl.calls.schema import ABSENT, Place, arguments_of
 from toolrl.types import Json, Reason, Tool, ToolCall
@@ -22,7 +22,7 @@ _KINDS: Mapping[type, str] = {
     str: "string", int: "number", Decimal: "number", float: "number", bool: "boolean", type(None): "null",
     dict: "object", list: "array", tuple: "array",
 }  # fmt: skip
-_NESTED = frozenset((dict, list, tuple))
+_LEAVES = frozenset((str, int, Decimal, float, bool, type(None)))
 _STACKED = re.compile(r"[^\w\s\x00-\x7f]{31}")  # 31 in a row of what marks are: UAX #15 allows 30 (Stream-Safe Text Format)
 
 
@@ -30,31 +30,42 @@ def explain(predicted: Sequence[ToolCall], reference: Sequence[ToolCall], tools:
     """Return None where `predicted` equals `reference`, else the first thing that is wrong with it."""
     if not reference and predicted:
         return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
-    targets = [(call, arguments_of(tools, call.name)) for call in reference]
-    return match_calls(predicted, targets, lambda call, target: call_differences(call, *target))
+    return match_calls(predicted, _targets(reference, tools), _differ)
+
+
+def equal(predicted: Sequence[ToolCall], reference: Sequence[ToolCall], tools: Sequence[Tool]) -> bool:
+    """Whether `explain` would return None."""
+    return all_fit(predicted, _targets(reference, tools), _differ)
+
+
+def _targets(reference: Sequence[ToolCall], tools: Sequence[Tool]) -> list[tuple[ToolCall, Place]]:
+    return [(call, arguments_of(tools, call.name)) for call in reference]
+
+
+def _differ(predicted: ToolCall, target: tuple[ToolCall, Place]) -> Iterator[Difference]:
+    return call_differences(predicted, *target)
 
 
 def call_differences(predicted: ToolCall, reference: ToolCall, place: Place) -> Iterator[Difference]:
     """Yield the ways in which one call differs from a reference call; `place` is that of the reference's arguments."""
     if not same_text(predicted.name, reference.name):
         yield Difference(Reason.WRONG_NAME, ".name", reference.name, predicted.name)
-    for inner in _in_objects(predicted.arguments, reference.arguments, place):
-        yield inner.under(".arguments")
+    yield from _in_objects(predicted.arguments, reference.arguments, place, ".arguments")
 
 
-def differences(got: Json, expected: Json, place: Place) -> Iterator[Difference]:
-    """Yield the ways in which the value `got` differs from `expected`, paths beginning at the value."""
+def differences(got: Json, expected: Json, place: Place, path: str = "") -> Iterator[Difference]:
+    """Yield the ways in which the value `got`, to which `path` leads, differs from `expected`."""
     kind = kind_of(expected)
     if kind_of(got) != kind:
-        yield Difference(Reason.WRONG_TYPE, "", expected, got)
+        yield Difference(Reason.WRONG_TYPE, path, expected, got)
     elif kind == "object":
-        yield from _in_objects(got, expected, place)
+        yield from _in_objects(got, expected, place, path)
     elif kind == "array":
-        yield from _in_lists(got, expected, place)
+        yield from _in_lists(got, expected, place, path)
     elif kind == "number":
-        yield from _in_numbers(got, expected, place)
+        yield from _in_numbers(got, expected, place, path)
     elif not (same_text(got, expected) if kind == "string" else got == expected):
-        yield Difference(Reason.WRONG_VALUE, "", expected, got)
+        yield Difference(Reason.WRONG_VALUE, path, expected, got)
 
 
 def kind_of(value: Json) -> str:
@@ -77,20 +88,24 @@ def _nfc(text: str) -> str:
     return text if _STACKED.search(text) else unicodedata.normalize("NFC", text)
 
 
-def _in_objects(got: Mapping[str, Json], expected: Mapping[str, Json], place: Place) -> Iterator[Difference]:
+def _same_leaf(got: Json, expected: Json) -> bool:
+    """Whether two values are equal leaves of one type, so that nothing else needs to be looked at."""
+    return type(got) is type(expected) and type(got) in _LEAVES and got == expected
+
+
+def _in_objects(got: Mapping[str, Json], expected: Mapping[str, Json], place: Place, path: str) -> Iterator[Difference]:
     if got.keys() != expected.keys():
         got, expected = _folded(got), _folded(expected)
     for key, want in expected.items():
         have = got.get(key, ABSENT)
         if have is ABSENT:
             if not _is_default(want, key, place):
-                yield Difference(Reason.MISSING_ARGUMENT, step(key), want, ABSENT)
-        elif type(have) is not type(want) or type(have) in _NESTED or have != want:  # equal leaves need no schema
-            for inner in differences(have, want, place.member(key)):
-                yield inner.under(step(key))
+                yield Difference(Reason.MISSING_ARGUMENT, path + step(key), want, ABSENT)
+        elif not _same_leaf(have, want):
+            yield from differences(have, want, place.member(key), path + step(key))
     for key, have in got.items():
         if key not in expected and not _is_default(have, key, place):
-            yield Difference(Reason.UNEXPECTED_ARGUMENT, step(key), ABSENT, have)
+            yield Difference(Reason.UNEXPECTED_ARGUMENT, path + step(key), ABSENT, have)
 
 
 def _is_default(value: Json, key: str, place: Place) -> bool:
@@ -106,20 +121,20 @@ def _folded(members: Mapping[str, Json]) -> Mapping[str, Json]:
     return folded if len(folded) == len(members) else members
 
 
-def _in_lists(got: Sequence[Json], expected: Sequence[Json], place: Place) -> Iterator[Difference]:
+def _in_lists(got: Sequence[Json], expected: Sequence[Json], place: Place, path: str) -> Iterator[Difference]:
     if len(got) != len(expected):
-        yield Difference(Reason.WRONG_VALUE, "", expected, got)
+        yield Difference(Reason.WRONG_VALUE, path, expected, got)
         return
     for index, (have, want) in enumerate(zip(got, expected, strict=True)):
-        for inner in differences(have, want, place.item(index)):
-            yield inner.under(f"[{index}]")
+        if not _same_leaf(have, want):
+            yield from differences(have, want, place.item(index), f"{path}[{index}]")
 
 
-def _in_numbers(got: int | Decimal | float, expected: int | Decimal | float, place: Place) -> Iterator[Difference]:
+def _in_numbers(got: int | Decimal | float, expected: int | Decimal | float, place: Place, path: str) -> Iterator[Difference]:
     if _exact(got) != _exact(expected):
-        yield Difference(Reason.WRONG_VALUE, "", expected, got)
+        yield Difference(Reason.WRONG_VALUE, path, expected, got)
     elif isinstance(got, int) != isinstance(expected, int) and not place.is_number:
-        yield Difference(Reason.WRONG_TYPE, "", expected, got)
+        yield Difference(Reason.WRONG_TYPE, path, expected, got)
 
 
 def _exact(number: int | Decimal | float) -> int | Decimal:

@@ -7,9 +7,7 @@ branch says counts. The type words of other origins (int, float, dict, …) are 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from toolrl.types import Json, Tool
@@ -27,19 +25,30 @@ _COMBINED = ("anyOf", "oneOf", "allOf")
 _COMPOSED = frozenset((*_COMBINED, "$ref"))
 
 
-@dataclass(frozen=True)
 class Place:
-    """A place in the arguments of a call, as the schema sees it."""
+    """A place in the arguments of a call, as the schema sees it; the schema is read when the place is first asked."""
 
-    nodes: tuple[Any, ...]
-    """What the schema holds for this place: schema objects, or what is none and says nothing."""
-    root: Mapping[str, Json]
-    """The whole schema, which `$ref` points into."""
+    __slots__ = ("_holder", "_step", "_views", "root")
 
-    @cached_property
+    def __init__(self, root: Mapping[str, Json], holder: Place | None = None, step: str | int = "") -> None:
+        """Make the place of the whole of `root`, or that of member or item `step` of the value at `holder`."""
+        self.root = root
+        self._holder, self._step = holder, step
+        self._views: tuple[Mapping[str, Json], ...] | None = None
+
+    @property
     def views(self) -> tuple[Mapping[str, Json], ...]:
         """Every schema object that speaks of this place; none where the schema is silent."""
-        return _expand(self.nodes, self.root)
+        if self._views is None:
+            self._views = _expand(self._nodes(), self.root)
+        return self._views
+
+    def _nodes(self) -> Sequence[Any]:
+        """Return what the schema holds for this place: schema objects, or what is none and says nothing."""
+        if self._holder is None:
+            return (self.root,)
+        step = self._step
+        return [_member(view, step) if isinstance(step, str) else _item(view, step) for view in self._holder.views]
 
     @property
     def types(self) -> frozenset[str]:
@@ -57,11 +66,11 @@ class Place:
 
     def member(self, key: str) -> Place:
         """Return the place of `key` in the object here."""
-        return Place(tuple(_member(view, key) for view in self.views), self.root)
+        return Place(self.root, self, key)
 
     def item(self, index: int) -> Place:
         """Return the place of item `index` in the list here."""
-        return Place(tuple(_item(view, index) for view in self.views), self.root)
+        return Place(self.root, self, index)
 
     def default(self, key: str) -> Json:
         """Return the default stated for the optional `key`, or ABSENT: none stated, or not optional."""
@@ -73,8 +82,10 @@ class Place:
 
 def arguments_of(tools: Iterable[Tool], name: str) -> Place:
     """Return the place of the arguments of the tool called `name`; of one not on offer nothing is known."""
-    schema = next((tool.parameters for tool in tools if tool.name == name), {})
-    return Place((schema,), schema)
+    for tool in tools:
+        if tool.name == name:
+            return Place(tool.parameters)
+    return Place({})
 
 
 def _member(view: Mapping[str, Json], key: str) -> Any:
@@ -93,7 +104,7 @@ def _requires(view: Mapping[str, Json], key: str) -> bool:
     return isinstance(required, list | tuple) and key in required
 
 
-def _expand(nodes: Iterable[Any], root: Mapping[str, Json]) -> tuple[Mapping[str, Json], ...]:
+def _expand(nodes: Sequence[Any], root: Mapping[str, Json]) -> tuple[Mapping[str, Json], ...]:
     """Return `nodes` and all that they combine or refer to, each once; what is no schema object is left out."""
     found: dict[int, Mapping[str, Json]] = {}
     waiting = deque(nodes)
