@@ -1,12 +1,10 @@
-"""A row of messages, tools and reference calls -> a Prompt.
+"""A row of messages, tools and perhaps reference calls -> a Dialogue.
 
-What is the reference:
-- `reference`, or else `answer`, where the row has one: a list of calls, empty where no tool fits;
-- otherwise the last assistant turn that makes calls; what follows it is left out;
-- otherwise (no turn makes calls) the last turn, if it is the assistant's plain answer: then no tool fits.
+Where the row has a `reference`, or else an `answer` (a list of calls, empty where no tool fits), it is one step: the answer to all
+messages. A last turn that makes calls is then the answer and never context. Otherwise every turn of the assistant is a step.
 
-The prompt is what stands before the reference. A last turn that makes calls is the answer and never context, also where the row spells
-out its reference. Calls and tools may be plain (`{name, arguments}`) or in OpenAI's envelope (`{"type": "function", "function": {…}}`).
+Calls and tools may be plain (`{name, arguments}`) or in OpenAI's envelope (`{"type": "function", "function": {…}}`), and each of the lists
+may be JSON text, as tables of columns hold it.
 """
 
 from __future__ import annotations
@@ -14,45 +12,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from toolrl.data.fingerprint import opening
 from toolrl.data.history import read_calls, split_turn
-from toolrl.data.jsontext import dumps
+from toolrl.data.jsontext import dumps, loads
+from toolrl.data.schemas import read_tools
+from toolrl.data.steps import Dialogue, Origin, steps, trained_steps
 from toolrl.errors import DataError
-from toolrl.types import Json, Message, Prompt, Tool, ToolCall
+from toolrl.types import Json, Message, Prompt
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool"}
 """Role words and what they mean here."""
 
 
-def chat_prompt(row: Mapping[str, Any], *, default_id: str, default_source: str) -> Prompt:
-    """Return the prompt of a row with `messages`. Raises DataError with what was got and what to do."""
+def chat_dialogue(row: Mapping[str, Any], origin: Origin) -> Dialogue:
+    """Return the dialogue of a row with `messages`. Raises DataError with what was got and what to do."""
     turns = tuple(_message(turn, f"messages[{i}]") for i, turn in enumerate(_list(row, "messages")))
-    tools = tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(_list(row, "tools")))
-    messages, reference = _cut(row, turns)
-    if not any(message.role == "user" for message in messages):
-        raise DataError("expected a user turn before the answer, got none; remove the row")
-    return Prompt(
-        id=_name(row, "id") or default_id,
-        source=_name(row, "source") or default_source,
-        messages=messages,
+    tools = read_tools(_list(row, "tools"))
+    reference = next((read_calls(_list(row, key, "of calls"), key) for key in ("reference", "answer") if key in row), None)
+    if reference is not None and turns and turns[-1].tool_calls:
+        turns = turns[:-1]
+    return Dialogue(
+        id=_name(row, "id") or origin.id,
+        source=_name(row, "source") or origin.source,
+        turns=turns,
         tools=tools,
         reference=reference,
-        dialogue=_name(row, "dialogue") or opening(messages, tools),
+        name=_name(row, "dialogue"),
     )
 
 
-def _cut(row: Mapping[str, Any], turns: tuple[Message, ...]) -> tuple[tuple[Message, ...], tuple[ToolCall, ...]]:
-    """Return the turns before the reference, and the reference."""
-    for key in ("reference", "answer"):
-        if key in row:
-            calls = read_calls(row[key], key)
-            return (turns[:-1] if turns and turns[-1].tool_calls else turns), calls
-    for last in range(len(turns) - 1, -1, -1):
-        if turns[last].tool_calls:
-            return turns[:last], turns[last].tool_calls
-    if turns and turns[-1].role == "assistant":
-        return turns[:-1], ()
-    raise DataError("expected `answer`, `reference` or an assistant turn to answer with, got none; add `answer`, [] where no tool fits")
+def chat_prompt(row: Mapping[str, Any], *, default_id: str, default_source: str) -> Prompt:
+    """Return the last step of a row that makes calls, or where none does its last. Raises DataError."""
+    return trained_steps(steps(chat_dialogue(row, Origin(default_id, default_source))))[-1]
 
 
 def _message(turn: Json, where: str) -> Message:
@@ -81,23 +71,17 @@ def _text(content: Json, role: str, where: str) -> str:
     raise DataError(f"{where}.content: expected text, got {dumps(content)[:80]}; only text can be trained on")
 
 
-def _tool(tool: Json, where: str) -> Tool:
-    inner = tool.get("function", tool) if isinstance(tool, dict) else tool
-    if not isinstance(inner, dict) or not isinstance(inner.get("name"), str) or not inner["name"]:
-        raise DataError(f"{where}: expected {{name, description, parameters}}, got {dumps(tool)[:80]}; name the tool")
-    parameters = inner.get("parameters")
-    if parameters is None:
-        parameters = {"type": "object", "properties": {}}
-    if not isinstance(parameters, dict):
-        raise DataError(f"{where}.parameters: expected a JSON schema, got {dumps(parameters)[:80]}; write the schema as an object")
-    return Tool(inner["name"], str(inner.get("description") or ""), parameters)
-
-
-def _list(row: Mapping[str, Any], key: str) -> list[Json]:
+def _list(row: Mapping[str, Any], key: str, what: str = "") -> list[Json]:
     value = row.get(key)
+    if isinstance(value, str):
+        try:
+            value = loads(value)
+        except ValueError as error:
+            raise DataError(f"`{key}`: expected a list or its JSON text, got {value[:80]!r} ({error}); mend it") from error
     if isinstance(value, list):
         return value
-    raise DataError(f"`{key}`: expected a list, got {dumps(value)[:80] if key in row else 'nothing'}; add it, [] if there are none")
+    got = dumps(value)[:80] if key in row else "nothing"
+    raise DataError(f"`{key}`: expected a list{what and ' ' + what}, got {got}; add it, [] if there are none")
 
 
 def _name(row: Mapping[str, Any], key: str) -> str:

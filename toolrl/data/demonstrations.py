@@ -13,7 +13,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from toolrl.data.demo.demonstrations import demo_demonstrations
-from toolrl.data.rows import read_json, to_prompt
+from toolrl.data.jsonfile import json_rows
+from toolrl.data.rows import to_prompt
 from toolrl.errors import DataError
 from toolrl.types import Prompt
 
@@ -29,7 +30,10 @@ def load_demonstrations(spec: str) -> Sequence[tuple[Prompt, str]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[Prompt, str]]:
-    for place, row in read_json(path):
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; give a JSONL file with one row a line")
+    for number, row in json_rows(path):
+        place = f"{path.name}:{number}"
         text = row.get("completion") if isinstance(row, dict) else None
         if not isinstance(text, str) or not text:
             raise DataError(f"{place}: expected the text to imitate under `completion`, got {text!r}; add it, or train with `toolrl rl`")

@@ -1,56 +1,76 @@
-"""JSONL rows -> prompts, one at a time.
+"""Raw rows -> prompts, one row at a time.
 
-    file ─ line ─> JSON ─ kind of row ─> Prompt
+    spec ─ origin ─> JSON row ─ format ─> Dialogue ─ steps ─> Prompts
 
-A row that cannot become a Prompt is a DataError that names `file:line`, what was got and what to do; nothing is guessed. Two kinds
-are read, told apart row by row, and both by the rules of `chat`:
-
-- `{id, source, messages, tools: [{name, description, parameters}], answer: [{name, arguments}], …}`;
-- the OpenAI chat form: `{messages (with tool_calls and tool turns), tools: [{"type": "function", "function": {…}}]}`.
+The format is told row by row (`formats.registry`), or named. A row of the user's own that cannot become a Prompt is a DataError that
+names the place, what was got and what to do; one of a published set, which the user cannot mend, comes without prompts and says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from toolrl.data.chat import chat_prompt
-from toolrl.data.jsontext import loads
+from toolrl.data.formats.registry import Format, find_format, format_of
+from toolrl.data.origin import Raw, raw_rows
+from toolrl.data.steps import Origin, is_multi_turn, steps, trained_steps
 from toolrl.errors import DataError
 from toolrl.types import Json, Prompt
 
 
-def read_rows(path: str | Path) -> Iterator[Prompt]:
-    """Yield the prompts of a JSONL file in its order; blank lines count as lines and are passed over.
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """One row as it came."""
 
-    A row without an `id` is called `file name:line`, one without a `source` the file's name. Raises DataError.
+    place: str
+    """Where it stands, as in `rows.jsonl:3`."""
+    kind: str
+    """Its format, by its name for people; empty where it has none."""
+    multi_turn: bool
+    """Whether the assistant has spoken before its last step."""
+    unreadable: str = ""
+    """Why no prompt could be made of it; empty: it was read."""
+
+
+def read_prompts_of(
+    spec: str | Path, format: str = "auto", *, skip_unreadable: bool = False
+) -> Iterator[tuple[RawRow, tuple[Prompt, ...]]]:
+    """Yield each row of `spec` with its single-step prompts, one for every turn of the assistant; no-call steps have an empty reference.
+
+    A row of a published set that cannot be read has `unreadable` set and no prompts; with `skip_unreadable` so has any row whose text is
+    JSON. Raises DataError for the others, and UserError where there is nothing of that name.
     """
-    file = Path(path)
-    for place, row in read_json(file):
-        try:
-            yield to_prompt(row, default_id=place, default_source=file.name)
-        except DataError as error:
-            raise DataError(f"{file.parent / place}: {error}") from error
+    named = find_format(format)
+    for raw in raw_rows(str(spec)):
+        yield _read(raw, named, skip_unreadable)
 
 
-def read_json(path: str | Path) -> Iterator[tuple[str, Json]]:
-    """Yield each row of a JSONL file as JSON, with its place `file name:line`. Raises DataError."""
-    file = Path(path)
-    if not file.is_file():
-        raise DataError(f"{path}: no such file; give a JSONL file with one row a line")
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                yield f"{file.name}:{number}", loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except ValueError as error:  # UnicodeDecodeError is one
-                raise DataError(f"{file}:{number}: not one JSON value in UTF-8: {error}; mend or remove the line") from error
+def read_rows(spec: str | Path) -> Iterator[Prompt]:
+    """Yield the prompts to train on of every row: its steps that make calls, or its last where none does. Raises DataError."""
+    for row, prompts in read_prompts_of(spec):
+        if row.unreadable:
+            raise DataError(f"{row.place}: {row.unreadable}; leave such rows out with `toolrl prepare`")
+        yield from trained_steps(prompts)
 
 
 def to_prompt(row: Json, *, default_id: str, default_source: str) -> Prompt:
-    """Return the prompt of one row, whichever kind it is. Raises DataError without a place."""
+    """Return the one prompt of a row of messages. Raises DataError without a place."""
     if isinstance(row, dict) and "messages" in row:
         return chat_prompt(row, default_id=default_id, default_source=default_source)
-    got = f"the keys {', '.join(map(repr, row)) or '(none)'}" if isinstance(row, dict) else f"a {type(row).__name__}"
-    raise DataError(f"expected an object with `messages`, `tools` and `answer` or the OpenAI chat form, got {got}; convert the row")
+    raise DataError("expected an object with `messages`, `tools` and `answer` or the OpenAI chat form; convert the row")
+
+
+def _read(raw: Raw, named: Format | None, skip_unreadable: bool) -> tuple[RawRow, tuple[Prompt, ...]]:
+    chosen = named
+    try:
+        chosen = chosen or format_of(raw.row)
+        if not isinstance(raw.row, dict):
+            raise DataError(f"expected an object, got a {type(raw.row).__name__}; convert the row")
+        prompts = steps(chosen.read(raw.row, Origin(raw.name, raw.source, raw.file)))
+    except DataError as error:
+        if skip_unreadable or (chosen and not chosen.mendable):
+            return RawRow(raw.place, chosen.kind if chosen else "", multi_turn=False, unreadable=str(error)), ()
+        raise DataError(f"{raw.place}: {error}") from error
+    return RawRow(raw.place, chosen.kind, is_multi_turn(prompts)), prompts

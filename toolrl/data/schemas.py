@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from toolrl.calls.schema import TYPE_WORDS
-from toolrl.types import Json
+from toolrl.data.jsontext import dumps
+from toolrl.errors import DataError
+from toolrl.types import Json, Tool
 
 ORIGIN_TYPE: Final = "x_type"
 """Keyword for the type word of a schema's origin."""
@@ -23,6 +25,14 @@ JSON_TYPES: Final = frozenset({"string", "integer", "number", "boolean", "array"
 
 _HOLD_SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 _HOLD_VALUES = frozenset({"default", "enum", "const", "examples", "required", "description", "type", ORIGIN_TYPE})
+
+
+NO_ARGUMENTS: Final[Mapping[str, Json]] = {"type": "object", "properties": {}}
+
+
+def read_tools(tools: list[Json]) -> tuple[Tool, ...]:
+    """Return tools given as objects, plain or in OpenAI's envelope, their schemas in JSON schema's words. Raises DataError."""
+    return tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools))
 
 
 def json_schema(schema: Mapping[str, Any]) -> dict[str, Json]:
@@ -39,6 +49,18 @@ def json_schema(schema: Mapping[str, Any]) -> dict[str, Json]:
     if found.get("type") != word:
         found[ORIGIN_TYPE] = word
     return found
+
+
+def _tool(tool: Json, where: str) -> Tool:
+    inner = tool.get("function", tool) if isinstance(tool, dict) else tool
+    if not isinstance(inner, dict) or not isinstance(inner.get("name"), str) or not inner["name"]:
+        raise DataError(f"{where}: expected {{name, description, parameters}}, got {dumps(tool)[:80]}; name the tool")
+    parameters = inner.get("parameters")
+    if parameters is None:
+        parameters = NO_ARGUMENTS
+    if not isinstance(parameters, dict):
+        raise DataError(f"{where}.parameters: expected a JSON schema, got {dumps(parameters)[:80]}; write the schema as an object")
+    return Tool(inner["name"], str(inner.get("description") or ""), json_schema(parameters))
 
 
 def _inside(key: str, value: Any) -> Json:
