@@ -16,18 +16,20 @@ from toolrl.types import Reason
 P = TypeVar("P")
 R = TypeVar("R")
 Differ = Callable[[P, R], Iterable[Difference]]
+Fits = Callable[[P, R], bool]
 
 MAX_DIFFERENCES = 16
 """Differences of two calls that are counted to tell which are the most alike; a model may invent any number."""
 
 
-def match_calls(predicted: Sequence[P], reference: Sequence[R], differ: Differ[P, R]) -> Fault | None:
+def match_calls(predicted: Sequence[P], reference: Sequence[R], differ: Differ[P, R], fits: Fits[P, R] | None = None) -> Fault | None:
     """Return None where each predicted call fits a reference call of its own and none is left over, else what is wrong.
 
     `differ` yields the differences of a predicted call from a reference call, none where it fits; their paths begin
-    inside the call. The path of the result counts the predicted calls, or says `reference[j]`.
+    inside the call; `fits` may be given as a quicker way to say that there are none. The path of the result counts the
+    predicted calls, or says `reference[j]`.
     """
-    pairs = _Pairs(predicted, reference, differ)
+    pairs = _Pairs(predicted, reference, differ, fits)
     if pairs.fit_in_order():  # most answers keep the reference's order: no need of all the pairs
         return None
     if len(predicted) == len(reference) == 1:
@@ -75,10 +77,11 @@ class _Matching:
         return self._augment(left, set())
 
     def _augment(self, left: int, tried: set[int]) -> bool:
-        for right, owner in enumerate(self.owners):
+        own_place = (left,) if left < len(self.owners) else ()  # most answers keep the reference's order
+        for right in (*own_place, *range(len(self.owners))):
             if right not in tried and self._fit(left, right):
                 tried.add(right)
-                if owner is None or self._augment(owner, tried):
+                if (owner := self.owners[right]) is None or self._augment(owner, tried):
                     self.owners[right] = left
                     return True
         return False
@@ -87,8 +90,8 @@ class _Matching:
 class _Pairs(Generic[P, R]):
     """The differences of every pair of calls; the first of each is found when it is asked for, and once."""
 
-    def __init__(self, predicted: Sequence[P], reference: Sequence[R], differ: Differ[P, R]) -> None:
-        self.predicted, self.reference, self._differ = predicted, reference, differ
+    def __init__(self, predicted: Sequence[P], reference: Sequence[R], differ: Differ[P, R], fits: Fits[P, R] | None = None) -> None:
+        self.predicted, self.reference, self._differ, self._fits = predicted, reference, differ, fits
         self._firsts: dict[tuple[int, int], Difference | None] = {}
 
     def first(self, i: int, j: int) -> Difference | None:
@@ -100,11 +103,11 @@ class _Pairs(Generic[P, R]):
 
     def fit(self, i: int, j: int) -> bool:
         """Whether predicted call `i` fits reference call `j`."""
-        return self.first(i, j) is None
+        return self.first(i, j) is None if self._fits is None else self._fits(self.predicted[i], self.reference[j])
 
     def fit_in_order(self) -> bool:
         """Whether the calls fit as they stand."""
-        return len(self.predicted) == len(self.reference) and all(self.first(i, i) is None for i in range(len(self.predicted)))
+        return len(self.predicted) == len(self.reference) and all(self.fit(i, i) for i in range(len(self.predicted)))
 
     def differences(self, i: int, j: int) -> list[Difference]:
         """Return the differences of two calls, as many as are counted."""

@@ -100,19 +100,27 @@ def _opened(text: str) -> Json:
 
 
 def _unquoted(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> list[ToolCall]:
-    return [ToolCall(call.name, _as_asked(call.arguments, arguments_of(tools, call.name))) for call in calls]
+    return [call if all(map(_is_settled, call.arguments.values())) else _unquoted_call(call, tools) for call in calls]
+
+
+def _unquoted_call(call: ToolCall, tools: Sequence[Tool]) -> ToolCall:
+    return ToolCall(call.name, _as_asked(call.arguments, arguments_of(tools, call.name)))
 
 
 def _as_asked(value: Json, place: Place) -> Json:
     """Return a value with its texts replaced by the numbers, truth values, lists and objects that the schema asks for."""
+    if _is_settled(value):
+        return value
     if isinstance(value, str):
-        return _read_as_asked(value, place) if _NOT_TEXT.match(value) else value
-    kind = kind_of(value)
-    if kind == "object":
-        return {key: _as_asked(item, place.member(key)) if type(item) not in _NO_TEXT else item for key, item in value.items()}
-    if kind == "array":
-        return [_as_asked(item, place.item(index)) if type(item) not in _NO_TEXT else item for index, item in enumerate(value)]
-    return value
+        return _read_as_asked(value, place)
+    if kind_of(value) == "object":
+        return {key: item if _is_settled(item) else _as_asked(item, place.member(key)) for key, item in value.items()}
+    return [item if _is_settled(item) else _as_asked(item, place.item(index)) for index, item in enumerate(value)]
+
+
+def _is_settled(value: Json) -> bool:
+    """Whether a value holds no text that may encode anything but a text."""
+    return type(value) in _NO_TEXT or (type(value) is str and _NOT_TEXT.match(value) is None)
 
 
 def _read_as_asked(text: str, place: Place) -> Json:

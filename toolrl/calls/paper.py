@@ -13,7 +13,6 @@ hold: beyond them the paper's verdict is not reproduced.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,6 +35,13 @@ class LooseCall:
 
     name: Json
     arguments: Json
+
+    def key(self) -> str:
+        """Return what the paper compares, name and arguments, as one text."""
+        return canonical([self.name, self.arguments])
+
+
+_Keyed = tuple[LooseCall, str]
 
 
 def parse_paper(text: str) -> tuple[LooseCall, ...] | Fault:
@@ -61,11 +67,14 @@ def parse_paper(text: str) -> tuple[LooseCall, ...] | Fault:
 def explain_paper(predicted: Sequence[LooseCall], reference: Sequence[ToolCall]) -> Fault | None:
     """Return None where the calls are equal as multisets of (name, canonical JSON), else what is wrong."""
     wanted = [LooseCall(call.name, call.arguments) for call in reference]
-    if Counter(map(_key, predicted)) == Counter(map(_key, wanted)):
+    got_keys, wanted_keys = ([call.key() for call in calls] for calls in (predicted, wanted))
+    if sorted(got_keys) == sorted(wanted_keys):
         return None
     if not wanted:
         return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
-    return match_calls(predicted, wanted, _differences)
+    return match_calls(
+        [*zip(predicted, got_keys, strict=True)], [*zip(wanted, wanted_keys, strict=True)], _differ, lambda got, want: got[1] == want[1]
+    )
 
 
 def canonical(value: Json) -> str:
@@ -81,6 +90,8 @@ def _plain(value: object) -> Json:
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
+_PLAIN = frozenset((str, int, bool, type(None)))
+"""Types whose equal values have equal texts: 0.0 and -0.0 have not."""
 _CANONICAL = json.JSONEncoder(sort_keys=True, default=_plain)
 
 
@@ -104,8 +115,8 @@ def _read(value: Json) -> tuple[LooseCall, ...] | Fault:
     return tuple(LooseCall(item["name"], item["arguments"]) for item in items)
 
 
-def _key(call: LooseCall) -> tuple[str, str]:
-    return canonical(call.name), canonical(call.arguments)
+def _differ(predicted: _Keyed, reference: _Keyed) -> Iterator[Difference]:
+    return _differences(predicted[0], reference[0])
 
 
 def _differences(predicted: LooseCall, reference: LooseCall) -> Iterator[Difference]:
@@ -120,12 +131,19 @@ def _differences(predicted: LooseCall, reference: LooseCall) -> Iterator[Differe
         path = f".arguments{step(key)}"
         if key not in got:
             yield Difference(Reason.MISSING_ARGUMENT, path, want, ABSENT)
-        elif canonical(got[key]) != canonical(want):
+        elif not _same(got[key], want):
             reason = Reason.WRONG_VALUE if _json_type(got[key]) is _json_type(want) else Reason.WRONG_TYPE
             yield Difference(reason, path, want, got[key])
     for key in got:
         if key not in expected:
             yield Difference(Reason.UNEXPECTED_ARGUMENT, f".arguments{step(key)}", ABSENT, got[key])
+
+
+def _same(got: Json, want: Json) -> bool:
+    """Whether two values have the same canonical text."""
+    if type(got) is type(want) and type(got) in _PLAIN and got == want:
+        return True
+    return canonical(got) == canonical(want)
 
 
 def _json_type(value: Json) -> type:
