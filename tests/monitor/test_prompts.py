@@ -1,16 +1,19 @@
 """prompts.parquet: each prompt once, to the last digit."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolrl.monitor.prompts import exact_json, write_prompts
-from toolrl.types import Draw, Message, Prompt, Tool, ToolCall
+from toolrl.errors import RunFolderError
+from toolrl.monitor.prompts import SCHEMA, exact_json, read_prompts, write_prompts
+from toolrl.types import AcceptedCall, Draw, Message, Prompt, Tool, ToolCall
 
 
 def draw(number, prompt_id):
@@ -47,6 +50,47 @@ def test_a_resumed_run_leaves_the_file_alone(tmp_path):
     before = path.stat().st_mtime_ns
     write_prompts(path, {"train": pytest.fail})
     assert path.stat().st_mtime_ns == before
+
+
+def test_what_is_read_is_what_was_drawn(tmp_path):
+    path = tmp_path / "prompts.parquet"
+    accepted = (AcceptedCall("pay", {"amount": (Decimal("0.10"), 2**70, "")}),)
+    rich = Draw(2, replace(draw(2, "é").prompt, accepted=accepted), np.array([1], np.int32), seed=2)
+    write_prompts(path, {"train": [draw(0, "a"), rich]})
+    prompts = read_prompts(path)
+    assert dict(prompts) == {"a": draw(0, "a").prompt, "é": rich.prompt}
+    assert str(prompts["a"].reference[0].arguments["amount"]) == "0.10"
+    assert prompts["é"] is prompts["é"]  # made once
+
+
+def test_a_split_has_its_own_ids(tmp_path):
+    path = tmp_path / "prompts.parquet"
+    other = Draw(0, replace(draw(0, "a").prompt, dialogue="d2"), np.array([1], np.int32), seed=0)
+    write_prompts(path, {"train": [draw(0, "a"), draw(1, "b")], "heldout": [other]})
+    assert [prompt.dialogue for prompt in read_prompts(path, "heldout").values()] == ["d2"]
+    assert list(read_prompts(path)) == ["a", "b"]
+    assert "c" not in read_prompts(path)
+
+
+def test_a_file_that_no_run_wrote_is_refused_in_one_message(tmp_path):
+    path = tmp_path / "prompts.parquet"
+    with pytest.raises(RunFolderError, match="no such file"):
+        read_prompts(path)
+    path.write_bytes(b"PAR1")
+    with pytest.raises(RunFolderError, match="not a readable Parquet file"):
+        read_prompts(path)
+    pq.write_table(pa.table({"prompt_id": ["a"]}), path)
+    with pytest.raises(RunFolderError, match="no column split, source"):
+        read_prompts(path)
+
+
+@pytest.mark.parametrize("damaged", ["{", "[1]", "[{}]", "7"])
+def test_a_damaged_row_is_named_when_it_is_asked_for(tmp_path, damaged):
+    path = tmp_path / "prompts.parquet"
+    row = dict.fromkeys(SCHEMA.names, "[]") | {"prompt_id": "p", "split": "train", "reference": damaged, "tokens": []}
+    pq.write_table(pa.Table.from_pylist([row], schema=SCHEMA), path)
+    with pytest.raises(RunFolderError, match="prompt 'p' is damaged"):
+        read_prompts(path)["p"]
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False))

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from toolrl.algo.advantage import trajectory
-from toolrl.monitor.rollouts import GROUPS_AT_A_TIME, SCHEMA, RolloutWriter, files, read
+from toolrl.errors import RunFolderError
+from toolrl.monitor.rollouts import GROUPS_AT_A_TIME, SCHEMA, RolloutWriter, files, find, read, stream
 from toolrl.testing.fakes import World
 from toolrl.types import Batch, Completion, Draw, Group, Prompt, Reason, Sampling, ScoredGroup, Verdict, VersionSpan
 
@@ -183,3 +184,37 @@ def test_files_are_read_in_the_order_of_their_versions_and_unfinished_ones_are_n
 def test_an_empty_folder_has_no_rows(tmp_path):
     assert read(tmp_path, ["reason"]).num_rows == 0
     assert isinstance(read(tmp_path), pa.Table)
+
+
+def three_versions(folder):
+    for version in (1, 2, 3):
+        batch = Batch(version - 1, tuple(trajectory(hand_made(n, [RIGHT, WRONG]), 0.0) for n in (2 * version, 2 * version + 1)))
+        asyncio.run(writer(folder).write(batch))
+
+
+def test_versions_are_streamed_one_at_a_time(tmp_path):
+    three_versions(tmp_path)
+    versions = stream(tmp_path, ["draw", "sample"])
+    assert next(versions)[0] == 1
+    (tmp_path / "version-000003.parquet").unlink()  # not opened yet
+    with pytest.raises(RunFolderError, match="version-000003"):
+        [(version, table.column("draw").to_pylist()) for version, table in versions]
+
+
+def test_a_draw_is_found_whichever_version_trained_it(tmp_path):
+    three_versions(tmp_path)
+    rows = find(tmp_path, 5).to_pylist()
+    assert [(row["version"], row["draw"], row["sample"], row["reason"]) for row in rows] == [(2, 5, 0, "correct"), (2, 5, 1, "wrong_value")]
+    assert find(tmp_path, 8).num_rows == 0
+
+
+def test_a_file_that_no_run_wrote_is_refused_in_one_message(tmp_path):
+    three_versions(tmp_path)
+    (tmp_path / "version-000001 (copy).parquet").write_bytes(b"")  # not a name of ours: not read at all
+    assert list(files(tmp_path)) == [1, 2, 3]
+    pq.write_table(pa.table({"draw": [1]}), tmp_path / "version-000002.parquet")
+    with pytest.raises(RunFolderError, match=r"version-000002\.parquet: no column version, sample"):
+        find(tmp_path, 5)
+    (tmp_path / "version-000001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(RunFolderError, match="not a readable Parquet file"):
+        read(tmp_path, ["draw"])

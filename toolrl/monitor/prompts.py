@@ -1,13 +1,16 @@
 """prompts.parquet: each prompt of a run once, so that a row of `rollouts/` can be read, explained and scored again by its prompt_id.
 
+    draws ─ write_prompts ─> prompts.parquet ─ read_prompts ─> prompts of one split by id, equal to those that were drawn
+
 Written whole when the run folder is new, before the first rollout: the prompts are known then, and one rename is all a crash can interrupt.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from toolrl.calls.jsontext import decode
+from toolrl.errors import RunFolderError
 from toolrl.monitor.durable import aside_of, publish
-from toolrl.types import Draw, Json, ToolCall
+from toolrl.types import AcceptedCall, Draw, Json, Message, Prompt, Tool, ToolCall
 
 PROMPTS_AT_A_TIME = 1024
+PROMPTS_KEPT = 4096
+"""Prompts that a reader keeps as values; the others stay text until they are asked for again."""
 SCHEMA = pa.schema(
     [
         ("prompt_id", pa.string()),
@@ -45,6 +52,79 @@ def write_prompts(path: Path, draws: Mapping[str, Iterable[Draw]]) -> None:
             while chunk := list(islice(remaining, PROMPTS_AT_A_TIME)):
                 writer.write_table(pa.Table.from_pylist([_row(split, draw) for draw in chunk], schema=SCHEMA))
     publish(path)
+
+
+class StoredPrompts(Mapping[str, Prompt]):
+    """The prompts of one split by id. Each is made from its row when it is asked for.
+
+    Args:
+        path: prompts.parquet.
+        split: `train` or `heldout`.
+
+    Raises:
+        RunFolderError: The file is not there, or is none that a run wrote.
+    """
+
+    def __init__(self, path: Path, split: str) -> None:
+        self._path = path
+        self._rows = _read(path, split)
+        self._index = {prompt_id: index for index, prompt_id in enumerate(self._rows.column("prompt_id").to_pylist())}
+        self._made = lru_cache(PROMPTS_KEPT)(self._make)
+
+    def __getitem__(self, prompt_id: str) -> Prompt:
+        """Return a prompt. Raises KeyError, or RunFolderError where its row is damaged."""
+        return self._made(self._index[prompt_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def _make(self, index: int) -> Prompt:
+        row = self._rows.slice(index, 1).to_pylist()[0]
+        try:
+            return _prompt(row)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a row that no run wrote may hold
+            raise RunFolderError(
+                f"{self._path}: the row of prompt {row['prompt_id']!r} is damaged ({error!r}); put the file back"
+            ) from error
+
+
+def read_prompts(path: Path, split: str = "train") -> StoredPrompts:
+    """Return the prompts of one split of a run by id, without their tokens. Raises RunFolderError."""
+    return StoredPrompts(path, split)
+
+
+def _read(path: Path, split: str) -> pa.Table:
+    columns = [name for name in SCHEMA.names if name != "tokens"]
+    if not path.is_file():
+        raise RunFolderError(f"{path}: no such file; a run writes it before its first batch")
+    try:
+        with pq.ParquetFile(path) as file:
+            if missing := [name for name in columns if name not in file.schema_arrow.names]:
+                raise RunFolderError(f"{path}: no column {', '.join(missing)}; the file is not of a run, or of another version of toolrl")
+        return pq.read_table(path, columns=columns, filters=[("split", "=", split)])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunFolderError(f"{path}: not a readable Parquet file ({error}); put back the file that the run wrote") from error
+
+
+def _prompt(row: Mapping[str, Any]) -> Prompt:
+    return Prompt(
+        id=row["prompt_id"],
+        source=row["source"],
+        messages=tuple(Message(m["role"], m["content"], _read_calls(m.get("tool_calls", []))) for m in decode(row["messages"])),
+        tools=tuple(Tool(tool["name"], tool["description"], tool["parameters"]) for tool in decode(row["tools"])),
+        reference=_read_calls(decode(row["reference"])),
+        dialogue=row["dialogue"],
+        accepted=tuple(
+            AcceptedCall(call["name"], {name: tuple(values) for name, values in call["values"].items()}) for call in decode(row["accepted"])
+        ),
+    )
+
+
+def _read_calls(calls: Json) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(call["name"], call["arguments"]) for call in calls)
 
 
 def _row(split: str, draw: Draw) -> dict[str, Any]:

@@ -9,15 +9,18 @@ completion. A file that has its name is complete. Rows are made in a thread, and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from toolrl.errors import RunFolderError
 from toolrl.monitor.durable import aside_of, publish
 from toolrl.types import Batch, Group, ScoredGroup, Trajectory
 
@@ -25,6 +28,7 @@ GROUPS_AT_A_TIME = 32
 """Groups whose token arrays are in memory at once."""
 SHARE = 8
 """With `rollouts: share`, one group in so many keeps its tokens and texts."""
+_NAME = re.compile(r"version-(\d+)\.parquet")
 SPAN = pa.struct([("version", pa.int32()), ("start", pa.int32()), ("end", pa.int32())])
 SCHEMA = pa.schema(
     [
@@ -127,13 +131,49 @@ def file_name(version: int) -> str:
 
 def files(folder: Path) -> dict[int, Path]:
     """Return the complete files of `rollouts/` by version, in order."""
-    return {int(path.stem.removeprefix("version-")): path for path in sorted(folder.glob("version-*.parquet"))}
+    named = ((_NAME.fullmatch(path.name), path) for path in sorted(folder.glob("version-*.parquet")))
+    return {int(name[1]): path for name, path in named if name is not None}
 
 
 def read(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the rows of every version, in draw order; only `columns` where given."""
+    """Return the rows of every version, in draw order; only `columns` where given. Raises RunFolderError."""
     wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
-    return pa.concat_tables([wanted.empty_table(), *(pq.read_table(path, columns=columns) for path in files(folder).values())])
+    return pa.concat_tables([wanted.empty_table(), *(table for _, table in stream(folder, columns))])
+
+
+def stream(folder: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
+    """Yield (version, its rows in draw order) version by version, so that the texts of one are in memory. Raises RunFolderError."""
+    for version, path in files(folder).items():
+        with _open(path, columns or SCHEMA.names) as file:
+            yield version, file.read(columns)
+
+
+def find(folder: Path, draw: int) -> pa.Table:
+    """Return the rows of one draw, none where no file has it. Files and row groups that cannot hold it are not read."""
+    for path in files(folder).values():
+        with _open(path, SCHEMA.names) as file:
+            groups = [group for group in range(file.num_row_groups) if _may_hold(file.metadata.row_group(group), draw)]
+            rows = file.read_row_groups(groups)
+        if (rows := rows.filter(pc.equal(rows.column("draw"), draw))).num_rows:
+            return rows
+    return SCHEMA.empty_table()
+
+
+def _open(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
+    """Open the file of a version. Raises RunFolderError where it is none, or lacks one of `columns`."""
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunFolderError(f"{path}: not a readable Parquet file ({error}); put back the file that the run wrote") from error
+    if missing := [name for name in columns if name not in file.schema_arrow.names]:
+        file.close()
+        raise RunFolderError(f"{path}: no column {', '.join(missing)}; the file is not of this run, or of another version of toolrl")
+    return file
+
+
+def _may_hold(group: pq.RowGroupMetaData, draw: int) -> bool:
+    statistics = group.column(SCHEMA.get_field_index("draw")).statistics
+    return statistics is None or statistics.min <= draw <= statistics.max
 
 
 def _scored(entry: Trajectory | ScoredGroup) -> ScoredGroup:
