@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from toolrl.cli.data import add_prepare
+from toolrl.cli.data import add_fingerprint, add_prepare
 from toolrl.cli.reward import add_score
 
-NAMES = ("prepare", "sft", "rl", "score", "config")
+NAMES = ("prepare", "fingerprint", "sft", "rl", "score", "config")
 SETTINGS_HELP = "YAML files, merged left to right, then overrides as section.name=value"
 
 
 def add_to(parsers: Any) -> None:
     """Add every command to the sub-parsers of the main parser."""
     add_prepare(parsers)
+    add_fingerprint(parsers)
     for name, about in (("sft", "train on demonstrations (cross-entropy)"), ("rl", "train by reinforcement learning (GRPO)")):
         parser = parsers.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
         parser.add_argument("settings", nargs="+", metavar="CONF|KEY=VALUE", help=SETTINGS_HELP)

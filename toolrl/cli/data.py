@@ -1,4 +1,4 @@
-"""The commands on data: prepare."""
+"""The commands on data: prepare, fingerprint."""
 
 from __future__ import annotations
 
@@ -36,4 +36,23 @@ def _prepare(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     print(json.dumps(report) if arguments.json else f"{summary(report)}\n{arguments.out}: train.parquet, heldout.parquet, report.md")
+    return 0
+
+
+def add_fingerprint(parsers: Any) -> None:
+    """Add `toolrl fingerprint`."""
+    about = "Hash the requests and tools of a benchmark, so that `toolrl prepare` knows its items without their text."
+    parser = parsers.add_parser("fingerprint", help="hash a benchmark for the contamination guard", description=about)
+    parser.add_argument("name", metavar="NAME", help="bfcl, apibank or acebench; or your own name, for rows that prepare reads")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="its question files, or folders of them")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="file of fingerprints to write")
+    parser.add_argument("--revision", default="", metavar="TEXT", help="which release it is; kept in the file's first line")
+    parser.set_defaults(run=_fingerprint)
+
+
+def _fingerprint(arguments: argparse.Namespace) -> int:
+    from toolrl.pipelines.fingerprint import fingerprint
+
+    items, keys = fingerprint(arguments.name, arguments.paths, out=arguments.out, revision=arguments.revision)
+    print(f"{arguments.out}: {items:,} items, {keys:,} fingerprints")
     return 0

@@ -1,0 +1,1 @@
+"""The benchmarks that the contamination guard knows: readers of their files, and their fingerprints, which hold none of their text."""
