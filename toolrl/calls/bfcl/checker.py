@@ -1,0 +1,77 @@
+"""Calls against accepted calls by BFCL's rules, and the explanation of the first thing that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from toolrl.calls.assign import match_calls
+from toolrl.calls.bfcl.declared import declared
+from toolrl.calls.bfcl.values import LEFT_OUT, InWords, as_loaded, difference, told
+from toolrl.calls.fault import Difference, Fault, describe, step
+from toolrl.calls.schema import ABSENT
+from toolrl.types import AcceptedCall, Json, Reason, Tool, ToolCall
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def explain_bfcl(predicted: Sequence[ToolCall], accepted: Sequence[AcceptedCall], tools: Sequence[Tool]) -> Fault | None:
+    """Return None where BFCL's checker accepts `predicted`, in whatever order, else the first thing that is wrong with it.
+
+    Types are read from `x_type` where the schema has it, else from `type`, and the language from the parameters' `x_language`.
+    """
+    if not accepted and predicted:
+        return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
+    return match_calls(predicted, [_target(call, tools) for call in accepted], _differ)
+
+
+class _Target(NamedTuple):
+    """An accepted call and the schema of its arguments."""
+
+    name: str
+    values: Mapping[str, Sequence[Json]]
+    properties: Mapping[str, Any]
+    required: Sequence[Any]
+
+
+def _target(call: AcceptedCall, tools: Sequence[Tool]) -> _Target:
+    for tool in tools:
+        if tool.name == call.name:
+            properties, required = tool.parameters.get("properties"), tool.parameters.get("required")
+            return _Target(
+                call.name,
+                call.values,
+                properties if isinstance(properties, Mapping) else _NOTHING,
+                required if isinstance(required, list | tuple) else (),
+            )
+    return _Target(call.name, call.values, _NOTHING, ())
+
+
+def _differ(predicted: ToolCall, target: _Target) -> Iterator[Difference]:
+    """Yield the ways in which a call differs from an accepted one."""
+    name, values, properties, required = target
+    arguments = predicted.arguments
+    if predicted.name != name:
+        yield Difference(Reason.WRONG_NAME, ".name", name, predicted.name)
+    for key, value in arguments.items():
+        if key not in properties or key not in values:
+            yield Difference(Reason.UNEXPECTED_ARGUMENT, ".arguments" + step(key), ABSENT, value)
+        elif (found := _argument(value, values[key], properties[key])) is not None:
+            yield found.under(".arguments" + step(key))
+    for key in required:
+        if key not in arguments:
+            yield Difference(Reason.MISSING_ARGUMENT, ".arguments" + step(str(key)), told(values.get(key, ())), ABSENT)
+    for key, answers in values.items():
+        if key not in arguments and LEFT_OUT not in answers and key not in required:
+            yield Difference(Reason.MISSING_ARGUMENT, ".arguments" + step(key), told(answers), ABSENT)
+
+
+def _argument(value: Json, answers: Sequence[Json], schema: Any) -> Difference | None:
+    """Return what is wrong with the value of one argument, or None."""
+    wanted = declared(schema)
+    try:
+        if wanted.outer is float and type(value) is int:
+            value = float(value)
+        return difference(as_loaded(value), [as_loaded(answer) for answer in answers], wanted)
+    except (ValueError, OverflowError) as problem:
+        return Difference(Reason.WRONG_VALUE, "", told(answers), InWords(f"a value that cannot be compared: {problem}"))
