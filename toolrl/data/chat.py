@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from toolrl.data.fields import read_list, read_name
 from toolrl.data.history import read_calls, split_turn
-from toolrl.data.jsontext import dumps, loads
+from toolrl.data.jsontext import dumps
 from toolrl.data.schemas import read_tools
 from toolrl.data.steps import Dialogue, Origin, steps, trained_steps
 from toolrl.errors import DataError
@@ -25,18 +26,18 @@ ROLES = {"system": "system", "developer": "system", "user": "user", "assistant":
 
 def chat_dialogue(row: Mapping[str, Any], origin: Origin) -> Dialogue:
     """Return the dialogue of a row with `messages`. Raises DataError with what was got and what to do."""
-    turns = tuple(_message(turn, f"messages[{i}]") for i, turn in enumerate(_list(row, "messages")))
-    tools = read_tools(_list(row, "tools"))
-    reference = next((read_calls(_list(row, key, "of calls"), key) for key in ("reference", "answer") if key in row), None)
+    turns = tuple(read_message(turn, f"messages[{i}]") for i, turn in enumerate(read_list(row, "messages")))
+    tools = read_tools(read_list(row, "tools"))
+    reference = next((read_calls(read_list(row, key, "of calls"), key) for key in ("reference", "answer") if key in row), None)
     if reference is not None and turns and turns[-1].tool_calls:
         turns = turns[:-1]
     return Dialogue(
-        id=_name(row, "id") or origin.id,
-        source=_name(row, "source") or origin.source,
+        id=read_name(row, "id") or origin.id,
+        source=read_name(row, "source") or origin.source,
         turns=turns,
         tools=tools,
         reference=reference,
-        name=_name(row, "dialogue"),
+        name=read_name(row, "dialogue"),
     )
 
 
@@ -45,7 +46,8 @@ def chat_prompt(row: Mapping[str, Any], *, default_id: str, default_source: str)
     return trained_steps(steps(chat_dialogue(row, Origin(default_id, default_source))))[-1]
 
 
-def _message(turn: Json, where: str) -> Message:
+def read_message(turn: Json, where: str) -> Message:
+    """Return one turn of OpenAI's form. Raises DataError with the place `where`."""
     if not isinstance(turn, dict) or turn.get("role") not in ROLES:
         got = repr(turn["role"]) if isinstance(turn, dict) and "role" in turn else dumps(turn)[:80]
         raise DataError(f"{where}: expected an object with a `role` of {', '.join(ROLES)}, got {got}; rename the role")
@@ -69,24 +71,3 @@ def _text(content: Json, role: str, where: str) -> str:
     if role == "tool":
         return dumps(content)
     raise DataError(f"{where}.content: expected text, got {dumps(content)[:80]}; only text can be trained on")
-
-
-def _list(row: Mapping[str, Any], key: str, what: str = "") -> list[Json]:
-    value = row.get(key)
-    if isinstance(value, str):
-        try:
-            value = loads(value)
-        except ValueError as error:
-            raise DataError(f"`{key}`: expected a list or its JSON text, got {value[:80]!r} ({error}); mend it") from error
-    if isinstance(value, list):
-        return value
-    got = dumps(value)[:80] if key in row else "nothing"
-    raise DataError(f"`{key}`: expected a list{what and ' ' + what}, got {got}; add it, [] if there are none")
-
-
-def _name(row: Mapping[str, Any], key: str) -> str:
-    """Return a name the row gives, or "" where it gives none."""
-    value = row.get(key)
-    if value is None or (isinstance(value, str | int) and not isinstance(value, bool)):
-        return "" if value is None else str(value)
-    raise DataError(f"`{key}`: expected text, got {dumps(value)[:80]}; write it in quotes or leave it out")

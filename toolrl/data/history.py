@@ -1,13 +1,14 @@
 """Calls as data sets write them -> ToolCalls, so that every call of a history is rendered alike later.
 
 Read are call objects in lists (plain or in OpenAI's envelope, arguments as an object or as JSON text), and `<tool_call>` blocks inside
-the text of an assistant turn: several blocks, and in each an object, several objects, or a list of them.
+the text of an assistant turn: several blocks, and in each an object, several objects, or a list of them, as JSON or as Python prints it.
 """
 
 from __future__ import annotations
 
 import re
 
+from toolrl.data.formats.literals import read_literal
 from toolrl.data.jsontext import dumps, loads, loads_at
 from toolrl.errors import DataError
 from toolrl.types import Json, Message, ToolCall
@@ -34,24 +35,40 @@ def split_turn(text: str, where: str) -> Message:
     rest, calls, position = "", list[ToolCall](), 0
     while (start := text.find(OPEN, position)) >= 0:
         rest += text[position:start]
-        values, position = _block(text, start + len(OPEN), where)
+        values, position = read_block(text, start + len(OPEN), CLOSE, where)
         calls += read_calls(values, f"{where}.content")
     rest += text[position:]
     return Message("assistant", _THINK.sub("", rest).strip(), tuple(calls))
 
 
-def _block(text: str, position: int, where: str) -> tuple[list[Json], int]:
-    """Return the JSON values from `position` up to the closing tag, lists flattened, and where the text goes on."""
+def read_block(text: str, position: int, closing: str, where: str) -> tuple[list[Json], int]:
+    """Return the values from `position` up to `closing` ("": the end), lists flattened, and where the text goes on.
+
+    Values are JSON, or what Python prints for it. Raises DataError with the place `where`.
+    """
     values: list[Json] = []
+    start = position
     try:
-        while not text.startswith(CLOSE, position := _SPACE.match(text, position).end()):  # type: ignore[union-attr]
-            value, position = loads_at(text, position)
+        while not _closed(text, position := _SPACE.match(text, position).end(), closing):  # type: ignore[union-attr]
+            value, position = _value(text, position)
             values += value if isinstance(value, list) else [value]
+    except DataError as error:
+        got = repr(text[start : start + 60])
+        raise DataError(f"{where}: expected JSON up to {closing or 'the end'} ({error}): {got}; mend or remove the row") from error
+    return values, position + len(closing)
+
+
+def _closed(text: str, position: int, closing: str) -> bool:
+    return text.startswith(closing, position) if closing else position == len(text)
+
+
+def _value(text: str, position: int) -> tuple[Json, int]:
+    try:
+        return loads_at(text, position)
     except ValueError as error:
-        raise DataError(
-            f"{where}: a <tool_call> block is not JSON ({error}): {text[position : position + 60]!r}; mend or remove the row"
-        ) from error
-    return values, position + len(CLOSE)
+        if "'" not in text[position:] or "name" not in text:
+            raise DataError(str(error)) from error
+    return read_literal(text, position)
 
 
 def _call(value: Json, where: str) -> ToolCall:

@@ -3,6 +3,11 @@
 | name | displayed | a row has |
 |---|---|---|
 | chat | chat | `messages` |
+| xlam | xLAM | `query`, `answers`, `tools` |
+| bfcl | BFCL | `question`, `function` |
+| hermes | Hermes | `conversations`, and `tools` or tags in the system turn |
+| toolace | ToolACE | `conversations`, and `system` |
+| toolrl | ToolRL | `prompt` and `reward_model`, or `instruction`, `input`, `output` |
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolrl.data.chat import chat_dialogue
+from toolrl.data.formats import bfcl, hermes, toolace, toolrl, xlam
 from toolrl.data.steps import Dialogue, Origin
 from toolrl.errors import ConfigError, DataError
 from toolrl.types import Json
@@ -32,12 +38,12 @@ class Format:
 
 
 FORMATS: Mapping[str, Format] = {
-    "chat": Format(
-        "chat",
-        lambda row: "messages" in row,
-        chat_dialogue,
-        mendable=True,
-    ),
+    "chat": Format("chat", lambda row: "messages" in row, chat_dialogue, mendable=True),
+    "xlam": Format("xLAM", xlam.fits, xlam.read),
+    "bfcl": Format("BFCL", bfcl.fits, bfcl.read),
+    "hermes": Format("Hermes", hermes.fits, hermes.read),
+    "toolace": Format("ToolACE", toolace.fits, toolace.read),
+    "toolrl": Format("ToolRL", toolrl.fits, toolrl.read),
 }
 """By the name that `--format` takes."""
 
