@@ -93,7 +93,7 @@ class Guard:
                 key = _hash(words)
                 if key in self.requests:
                     tools = signature(prompt.tools) if tools is None else tools
-                    both = self.pairs.get(_hash(words, tools), ()) if tools else ()
+                    both = self.pairs.get(_hash(words, tools), ())
                     alone = self.requests[key] if is_telling(words) else ()
                     found |= {name: REQUEST for name in alone if name not in found}
                     found |= dict.fromkeys(both, REQUEST_AND_TOOLS)
@@ -156,7 +156,7 @@ def _shipped() -> Guard:
 def _signature(tool: Tool) -> str:
     properties = tool.parameters.get("properties")
     arguments = properties.items() if isinstance(properties, Mapping) else ()
-    return f"{request(tool.name.replace('_', ' '))}({','.join(sorted(f'{name}:{_types(spec)}' for name, spec in arguments))})"
+    return f"{request(tool.name)}({','.join(sorted(f'{name}:{_types(spec)}' for name, spec in arguments))})"
 
 
 def _types(spec: Json) -> str:

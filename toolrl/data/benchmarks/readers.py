@@ -58,7 +58,7 @@ def read_items(name: str, paths: Iterable[Path]) -> Iterator[Item]:
                 yield from (Item(tuple(m.content for m in p.messages if m.role == "user"), p.tools) for p in prompts)
             continue
         for file in _files(path, known):
-            at = _At(file)
+            at = _At(json_rows(file))
             try:
                 yield from known.read(at)
             except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -72,14 +72,14 @@ def title(name: str) -> str:
 
 
 class _At:
-    """The rows of a file; knows the line it is at."""
+    """The rows of a file, all read at once; knows the line it is at."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, rows: Iterable[tuple[int, Json]]) -> None:
+        self._rows = list(rows)
         self.line = 0
 
     def __iter__(self) -> Iterator[Json]:
-        for line, row in json_rows(self._file):
+        for line, row in self._rows:
             self.line = line
             yield row
 
