@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from toolrl.calls.assign import match_calls
-from toolrl.calls.bfcl.declared import declared
+from toolrl.calls.bfcl.declared import LANGUAGE, Declared, Literal, declared
 from toolrl.calls.bfcl.values import LEFT_OUT, InWords, as_loaded, difference, told
 from toolrl.calls.fault import Difference, Fault, describe, step
 from toolrl.calls.schema import ABSENT
@@ -32,6 +32,7 @@ class _Target(NamedTuple):
     values: Mapping[str, Sequence[Json]]
     properties: Mapping[str, Any]
     required: Sequence[Any]
+    language: Json
 
 
 def _target(call: AcceptedCall, tools: Sequence[Tool]) -> _Target:
@@ -43,20 +44,21 @@ def _target(call: AcceptedCall, tools: Sequence[Tool]) -> _Target:
                 call.values,
                 properties if isinstance(properties, Mapping) else _NOTHING,
                 required if isinstance(required, list | tuple) else (),
+                tool.parameters.get(LANGUAGE),
             )
-    return _Target(call.name, call.values, _NOTHING, ())
+    return _Target(call.name, call.values, _NOTHING, (), None)
 
 
 def _differ(predicted: ToolCall, target: _Target) -> Iterator[Difference]:
     """Yield the ways in which a call differs from an accepted one."""
-    name, values, properties, required = target
+    name, values, properties, required, language = target
     arguments = predicted.arguments
     if predicted.name != name:
         yield Difference(Reason.WRONG_NAME, ".name", name, predicted.name)
     for key, value in arguments.items():
         if key not in properties or key not in values:
             yield Difference(Reason.UNEXPECTED_ARGUMENT, ".arguments" + step(key), ABSENT, value)
-        elif (found := _argument(value, values[key], properties[key])) is not None:
+        elif (found := _argument(value, values[key], properties[key], language)) is not None:
             yield found.under(".arguments" + step(key))
     for key in required:
         if key not in arguments:
@@ -66,12 +68,25 @@ def _differ(predicted: ToolCall, target: _Target) -> Iterator[Difference]:
             yield Difference(Reason.MISSING_ARGUMENT, ".arguments" + step(key), told(answers), ABSENT)
 
 
-def _argument(value: Json, answers: Sequence[Json], schema: Any) -> Difference | None:
+def _argument(value: Json, answers: Sequence[Json], schema: Any, language: Json) -> Difference | None:
     """Return what is wrong with the value of one argument, or None."""
-    wanted = declared(schema)
+    wanted = declared(schema, language)
     try:
+        answers = [as_loaded(answer) for answer in answers]
+        if wanted.literal is not None:
+            return _literal(value, answers, wanted, wanted.literal)
         if wanted.outer is float and type(value) is int:
             value = float(value)
-        return difference(as_loaded(value), [as_loaded(answer) for answer in answers], wanted)
+        return difference(as_loaded(value), answers, wanted)
     except (ValueError, OverflowError) as problem:
-        return Difference(Reason.WRONG_VALUE, "", told(answers), InWords(f"a value that cannot be compared: {problem}"))
+        return Difference(Reason.WRONG_VALUE, "", told(answers), InWords(f"what cannot be compared: {problem}"))
+
+
+def _literal(value: Json, answers: Sequence[Json], wanted: Declared, literal: Literal) -> Difference | None:
+    """Return what is wrong with a value that must be given as text of another language."""
+    if type(value) is not str:
+        return Difference(Reason.WRONG_TYPE, "", InWords(f"a {literal.language} {literal.word} as text"), value)
+    found = difference(literal.read(value, literal.word, literal.items), answers, wanted)
+    if found is None or found.path:
+        return found
+    return found._replace(got=value)

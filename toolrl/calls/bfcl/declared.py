@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from toolrl.calls.bfcl import java, javascript
 from toolrl.types import Json
 
 LANGUAGE: Final = "x_language"
-"""Keyword of a tool's parameters: java or javascript; absent where values are JSON."""
+"""Keyword of a tool's parameters: java or javascript, where values are text that holds literals; absent where they are JSON."""
 ORIGIN_TYPE: Final = "x_type"
 """Keyword for the type word of a schema's origin."""
 
-_PYTHON: Final[Mapping[str, type]] = {
+_JSON: Final[Mapping[str, type]] = {
     "string": str, "integer": int, "float": float, "boolean": bool, "array": list, "tuple": list, "dict": dict, "any": str,
     "number": float, "object": dict,  # JSON schema's own
 }  # fmt: skip
@@ -25,21 +26,57 @@ class Declared(NamedTuple):
     """None where the schema states no type: then it is that of the first accepted value."""
     inner: type | None = None
     """The type of a list's items; None where it is not asked for."""
+    literal: Literal | None = None
+    """How the value is read out of the text that must be given; None where it is given as JSON."""
 
 
-def declared(schema: Json) -> Declared:
-    """Return the declared type of an argument whose value is JSON."""
-    outer = _type_of(schema)
-    return Declared(outer, _type_of(schema.get("items")) if outer is list else None)
+class Literal(NamedTuple):
+    """The literals of a type in another language."""
+
+    language: str
+    word: str
+    items: str | None
+    read: Callable[[str, str, str | None], Json]
 
 
-def _type_of(schema: Any) -> type | None:
+class _Language(NamedTuple):
+    name: str
+    types: Mapping[str, type]
+    lists: frozenset[str]
+    read: Callable[[str, str, str | None], Json]
+
+
+_LANGUAGES: Final[Mapping[str, _Language]] = {
+    "java": _Language("Java", java.TYPES, java.LISTS, java.read_java),
+    "javascript": _Language("JavaScript", javascript.TYPES, javascript.LISTS, javascript.read_javascript),
+}
+
+
+def declared(schema: Json, language: Json = None) -> Declared:
+    """Return the declared type of an argument of a tool in `language`."""
+    if isinstance(language, str) and language in _LANGUAGES:
+        return _in_language(schema, _LANGUAGES[language])
+    outer = _first(schema, _JSON)
+    return Declared(outer, _first(schema.get("items"), _JSON) if outer is list else None)
+
+
+def _in_language(schema: Json, language: _Language) -> Declared:
+    word = _word(schema, language.types)
+    if word is None:
+        return Declared(None, literal=Literal(language.name, "any", None, language.read))
+    items = _word(schema.get("items"), language.types) if word in language.lists else None
+    return Declared(language.types[word], language.types[items] if items else None, Literal(language.name, word, items, language.read))
+
+
+def _first(schema: Any, types: Mapping[str, type]) -> type | None:
+    word = _word(schema, types)
+    return None if word is None else types[word]
+
+
+def _word(schema: Any, types: Mapping[str, type]) -> str | None:
+    """Return the word of `types` that a schema states: that of its origin before JSON schema's, null aside."""
     if not isinstance(schema, Mapping):
         return None
     stated = schema.get("type")
-    if isinstance(stated, list):  # the first that is not null
-        stated = next((word for word in stated if word != "null"), None)
-    for word in (schema.get(ORIGIN_TYPE), stated):
-        if isinstance(word, str) and word in _PYTHON:
-            return _PYTHON[word]
-    return None
+    words = [schema.get(ORIGIN_TYPE), *(stated if isinstance(stated, list) else [stated])]
+    return next((word for word in words if isinstance(word, str) and word in types), None)
