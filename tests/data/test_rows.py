@@ -78,7 +78,7 @@ def test_a_malformed_row_is_named_by_file_and_line(tmp_path, line, what):
 
 
 def test_a_missing_file_says_what_to_give(tmp_path):
-    with pytest.raises(DataError, match=r"nowhere\.jsonl: no such file; give a JSONL file"):
+    with pytest.raises(DataError, match=r"nowhere\.jsonl: no such file or folder; give a JSONL file"):
         list(read_rows(tmp_path / "nowhere.jsonl"))
 
 

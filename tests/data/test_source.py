@@ -48,6 +48,10 @@ def test_a_demo_that_does_not_exist_says_what_does(spec):
 def test_what_is_not_there_says_what_to_give(tmp_path):
     with pytest.raises(DataError, match=r"nothing: no such file or folder; give a JSONL file"):
         load_prompts(str(tmp_path / "nothing"))
+    with pytest.raises(DataError, match=r"no data in it; give a folder that holds"):
+        load_prompts(str(tmp_path), part="heldout")
+    with PromptWriter(tmp_path / "train.parquet"):
+        pass
     with pytest.raises(DataError, match=r"no heldout\.parquet in this folder; make one with `toolrl prepare"):
         load_prompts(str(tmp_path), part="heldout")
 

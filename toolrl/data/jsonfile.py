@@ -1,7 +1,7 @@
 """Files of JSON -> their values, one at a time and exactly: whole numbers are int, others Decimal, and no object is merged with another.
 
-A file is one array or a value a line, told by its first character. Arrow's reader of JSON is not used: it gives every object the keys of
-all its siblings, and makes numbers of one column float.
+A file is one array or a value a line, told by its first character. Arrow's readers are not used for it: they make every number of a column
+with one fraction in it float, and a struct gets the keys of all its siblings, null where a row has none.
 """
 
 from __future__ import annotations

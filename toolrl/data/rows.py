@@ -16,6 +16,7 @@ from toolrl.data.chat import chat_prompt
 from toolrl.data.formats.registry import Format, find_format, format_of
 from toolrl.data.origin import Raw, raw_rows
 from toolrl.data.steps import Origin, is_multi_turn, steps, trained_steps
+from toolrl.data.store import is_prepared, read_prompts
 from toolrl.errors import DataError
 from toolrl.types import Json, Prompt
 
@@ -37,14 +38,15 @@ class RawRow:
 def read_prompts_of(
     spec: str | Path, format: str = "auto", *, skip_unreadable: bool = False
 ) -> Iterator[tuple[RawRow, tuple[Prompt, ...]]]:
-    """Yield each row of `spec` with its single-step prompts, one for every turn of the assistant; no-call steps have an empty reference.
+    """Return each row of `spec` with its single-step prompts, one for every turn of the assistant; no-call steps have an empty reference.
 
-    A row of a published set that cannot be read has `unreadable` set and no prompts; with `skip_unreadable` so has any row whose text is
-    JSON. Raises DataError for the others, and UserError where there is nothing of that name.
+    A row of a published set that cannot be read has `unreadable` set and no prompts; with `skip_unreadable` so has any row that is JSON.
+    Raises DataError for the others while they are read, and UserError at once where there is nothing of that name.
     """
     named = find_format(format)
-    for raw in raw_rows(str(spec)):
-        yield _read(raw, named, skip_unreadable)
+    if is_prepared(Path(spec)):
+        return _prepared(Path(spec))
+    return (_read(raw, named, skip_unreadable) for raw in raw_rows(str(spec)))
 
 
 def read_rows(spec: str | Path) -> Iterator[Prompt]:
@@ -60,6 +62,11 @@ def to_prompt(row: Json, *, default_id: str, default_source: str) -> Prompt:
     if isinstance(row, dict) and "messages" in row:
         return chat_prompt(row, default_id=default_id, default_source=default_source)
     raise DataError("expected an object with `messages`, `tools` and `answer` or the OpenAI chat form; convert the row")
+
+
+def _prepared(file: Path) -> Iterator[tuple[RawRow, tuple[Prompt, ...]]]:
+    for number, prompt in enumerate(read_prompts(file), start=1):
+        yield RawRow(f"{file}:{number}", "prepared", is_multi_turn((prompt,))), (prompt,)
 
 
 def _read(raw: Raw, named: Format | None, skip_unreadable: bool) -> tuple[RawRow, tuple[Prompt, ...]]:

@@ -4,8 +4,7 @@
 |---|---|
 | `demo://train`, `demo://heldout`, with `?rows=4096&seed=1` | prompts of the demo task, made on the fly |
 | a folder made by `toolrl prepare` | its part `train` or `heldout` |
-| `x.parquet` | one file of such a folder |
-| any other file | JSONL rows, as they are: no filter, no split |
+| any other name that `origin` knows: a file, a folder, a data set of the hub | its rows as they are: no filter, no split |
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from toolrl.data.demo.generate import demo_prompts
 from toolrl.data.rows import read_rows
 from toolrl.data.split import PARTS
-from toolrl.data.store import read_prompts
+from toolrl.data.store import is_prepared, read_prompts
 from toolrl.errors import DataError
 from toolrl.types import Prompt
 
@@ -49,15 +48,13 @@ def unique_ids(prompts: Sequence[Prompt], origin: str) -> None:
 def _prompts(spec: str, part: str) -> Iterator[Prompt]:
     if spec.startswith("demo://"):
         return _demo(spec)
-    path = Path(spec)
-    if path.is_dir():
-        file = path / f"{part}.parquet"
+    folder = Path(spec)
+    if any(is_prepared(folder / f"{each}.parquet") for each in PARTS):
+        file = folder / f"{part}.parquet"
         if not file.is_file():
             raise DataError(f"{spec}: no {file.name} in this folder; make one with `toolrl prepare ROWS.jsonl --out {spec}`")
         return read_prompts(file)
-    if not path.is_file():
-        raise DataError(f"{spec}: no such file or folder; give a JSONL file, a folder made by `toolrl prepare`, or demo://train")
-    return read_prompts(path) if path.suffix == ".parquet" else read_rows(path)
+    return read_rows(spec)
 
 
 def _demo(spec: str) -> Iterator[Prompt]:

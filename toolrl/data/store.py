@@ -53,6 +53,16 @@ class PromptWriter:
             self._rows = []
 
 
+def is_prepared(path: Path) -> bool:
+    """Whether this is a file made by PromptWriter, and no other Parquet file."""
+    if path.suffix != ".parquet" or not path.is_file():
+        return False
+    try:
+        return set(_TEXTS) <= set(pq.read_schema(path).names)
+    except pa.ArrowInvalid:
+        return False
+
+
 def read_prompts(path: Path) -> Iterator[Prompt]:
     """Yield the prompts of a file made by PromptWriter. Raises DataError where it is none."""
     try:
