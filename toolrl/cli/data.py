@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 
 def add_prepare(parsers: Any) -> None:
     """Add `toolrl prepare`."""
-    parser = parsers.add_parser("prepare", help="turn raw rows into filtered, split prompts", description="Turn raw rows into prompts.")
-    parser.add_argument("inputs", nargs="+", metavar="IN", help="JSONL files of rows")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write: train, heldout, report")
+    about = "Turn raw rows into prompts: read, repair, filter, split."
+    parser = parsers.add_parser("prepare", help="turn raw rows into clean, split prompts", description=about)
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="data sets of the hub, folders, Parquet or JSON files")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write: train, heldout, report, prompt.template")
+    parser.add_argument("--format", default="auto", help="format of the rows (default: auto, told row by row)")
+    parser.add_argument("--skip-unreadable", action="store_true", help="leave out and count rows of your own that cannot be read")
     parser.add_argument("--tokenizer", metavar="MODEL", help="its tokenizer measures the prompts; without one, no prompt is too long")
-    parser.add_argument("--template", default="tool_n1", help="system prompt: a shipped name or a file")
-    parser.add_argument("--max-prompt-tokens", type=int, default=4096, help="longer prompts are dropped (default: 4096)")
-    parser.add_argument("--heldout-share", type=float, default=0.1, help="share of dialogues held out (default: 0.1)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the split (default: 0)")
+    parser.add_argument(
+        "--template",
+        default="",
+        help="prompt template: a shipped name, a file or a folder with one (default: the model's own, else tool_n1)",
+    )
+    parser.add_argument("--max-prompt-tokens", type=int, default=4096, metavar="N", help="longer prompts are dropped (default: 4096)")
+    parser.add_argument("--no-call", default="drop", metavar="drop|keep", help="prompts where no call is right (default: drop)")
+    parser.add_argument(
+        "--contamination", default="remove", metavar="remove|keep", help="prompts that stand in a benchmark (default: remove)"
+    )
+    parser.add_argument(
+        "--drop-tools",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="train rows that lose the tools they call, and expect no call (default: 0)",
+    )
+    parser.add_argument(
+        "--mask-names", type=float, default=0.0, metavar="SHARE", help="train rows with neutral names of tools and parameters (default: 0)"
+    )
+    parser.add_argument("--heldout-share", type=float, default=0.1, metavar="SHARE", help="dialogues held out (default: 0.1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the split and of what is augmented (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_prepare)
 
@@ -25,17 +47,15 @@ def add_prepare(parsers: Any) -> None:
 def _prepare(arguments: argparse.Namespace) -> int:
     from toolrl.data.report import summary
     from toolrl.pipelines.prepare import prepare
+    from toolrl.pipelines.prepare_pass import PrepareSettings
 
-    report = prepare(
-        arguments.inputs,
-        out=arguments.out,
-        tokenizer=arguments.tokenizer,
-        template=arguments.template,
-        max_prompt_tokens=arguments.max_prompt_tokens,
-        heldout_share=arguments.heldout_share,
-        seed=arguments.seed,
+    settings = PrepareSettings(**{each.name: getattr(arguments, each.name) for each in fields(PrepareSettings)})
+    report = prepare(arguments.inputs, settings, out=arguments.out)
+    print(
+        json.dumps(report)
+        if arguments.json
+        else f"{summary(report)}\n{arguments.out}: train.parquet, heldout.parquet, prompt.template, report.json, report.html"
     )
-    print(json.dumps(report) if arguments.json else f"{summary(report)}\n{arguments.out}: train.parquet, heldout.parquet, report.md")
     return 0
 
 

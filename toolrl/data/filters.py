@@ -1,27 +1,53 @@
-"""Which prompts are kept: each is dropped for the first reason that applies, and every reason is counted with samples.
+"""Which prompts are kept: each is repaired if it can be, and dropped for the first reason that applies. All is counted, with samples.
 
-    prompt ─ contradicts its tools? ─ seen before? ─ too long? ─> kept
+    prompt ─ repair ─ contradicts its tools? ─ no call? ─ in a benchmark? ─> screened
+    screened, its length ─ too long? ─ seen before? ─ nearly seen before? ─> kept
 
-The checks stand in order of cost. A duplicate is a prompt whose conversation and tools (see `fingerprint`) were seen in an earlier row;
-16 bytes are kept of each, so a million rows take about 100 MB.
+- **duplicate**: an earlier row has the same conversation, tools (see `fingerprint`) and reference. **conflicting**: it has another
+  reference; the earlier row is kept, since nothing says which of the two is right, and which comes first must not depend on what follows.
+- **near_duplicate**: see `near`. A row is only ever compared with rows that were kept so far.
+
+For the checks over rows some 200 bytes a row are kept in flat arrays: a million rows take 200 MB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from toolrl.calls.fault import MAX_SHOWN
+from toolrl.calls.render import call_to_json
 from toolrl.data.fingerprint import digest
-from toolrl.data.labels import Fault, contradiction
+from toolrl.data.labels import Contradiction, Fault
+from toolrl.data.near import Near, reference_text
+from toolrl.data.repair import repaired
+from toolrl.data.table import Table, key_of
 from toolrl.types import Prompt
 
-DUPLICATE = "duplicate"
-TOO_LONG = "too_long"
-REASONS: tuple[str, ...] = (*(fault.value for fault in Fault), DUPLICATE, TOO_LONG)
+UNREADABLE, NO_CALL, CONTAMINATED = "unreadable", "no_call", "contaminated"
+TOO_LONG, DUPLICATE, CONFLICTING, NEAR_DUPLICATE = "too_long", "duplicate", "conflicting", "near_duplicate"
+REASONS: tuple[str, ...] = (
+    UNREADABLE, *(fault.value for fault in Fault), NO_CALL, CONTAMINATED, TOO_LONG, DUPLICATE, CONFLICTING, NEAR_DUPLICATE
+)  # fmt: skip
 """Every reason to drop a row, in the order of the checks."""
 
 MAX_SAMPLES = 3
+
+
+class Hit(Protocol):
+    """That a prompt stands in a benchmark."""
+
+    @property
+    def benchmark(self) -> str:
+        """The benchmark's name."""
+        ...
+
+    @property
+    def match(self) -> str:
+        """What of the prompt was found there."""
+        ...
 
 
 class Drop(NamedTuple):
@@ -31,53 +57,109 @@ class Drop(NamedTuple):
     detail: str
 
 
-def fault(prompt: Prompt) -> Drop | None:
-    """Return how the prompt's reference contradicts its own tools, or None. A pure function of the prompt."""
-    found = contradiction(prompt.reference, prompt.tools)
-    return found and Drop(found.fault.value, f"{found.path}: {found.detail}")
-
-
 @dataclass
-class Dropped:
-    """How many rows one reason took, and the first few of them."""
+class Counted:
+    """How many rows one reason or kind took, and the first few of them."""
 
     rows: int = 0
     samples: list[dict[str, str]] = field(default_factory=list)
     """At most MAX_SAMPLES of `{id, detail}`."""
 
+    def add(self, **sample: str) -> None:
+        """Count a row."""
+        self.rows += 1
+        if len(self.samples) < MAX_SAMPLES:
+            self.samples.append(sample)
+
+
+def _fault(found: Contradiction | None) -> Drop | None:
+    return found and Drop(found.fault.value, f"{found.path}: {found.detail}")
+
 
 class Filters:
     """Decides prompt by prompt, in the order of the rows, and counts."""
 
-    def __init__(self, *, length: Callable[[Prompt], int], max_length: int | None) -> None:
-        self._length = length
-        self._max_length = max_length
-        self._seen: set[bytes] = set()
-        self.dropped: dict[str, Dropped] = {}
+    def __init__(
+        self, *, max_length: int | None = None, keep_no_call: bool = True, keep_hits: bool = True,
+        find: Callable[[Prompt], Collection[Hit]] = lambda prompt: (),
+    ) -> None:  # fmt: skip
+        self._max_length, self._keep_no_call, self._keep_hits, self._find = max_length, keep_no_call, keep_hits, find
+        self._seen = Seen()
+        self.dropped: dict[str, Counted] = {}
         """By reason, only reasons that occurred."""
+        self.repaired: dict[str, Counted] = {}
+        """Rows by kind of repair; only rows that fit their schemas now."""
+        self.hits: dict[str, Counted] = {}
+        """Rows by the benchmark they were found in."""
 
-    def keep(self, prompt: Prompt) -> int | None:
-        """Return the prompt's length if it is kept; otherwise count why it is not, and return None."""
-        drop, length = fault(prompt) or self._duplicate(prompt), 0
+    def screen(self, prompt: Prompt) -> Prompt | None:
+        """Return the prompt, repaired, if nothing in the row itself speaks against it; otherwise count why, and return None."""
+        mended, repairs, found = repaired(prompt)
+        drop = _fault(found)
         if drop is None:
-            length = self._length(prompt)
-            drop = self._too_long(length)
+            for kind in dict.fromkeys(repair.kind for repair in repairs):
+                detail = next(repair.detail for repair in repairs if repair.kind == kind)
+                self.repaired.setdefault(kind, Counted()).add(id=prompt.id, detail=detail)
+            drop = self._no_call(mended) or self._contaminated(mended)
         if drop is None:
-            return length
-        counted = self.dropped.setdefault(drop.reason, Dropped())
-        counted.rows += 1
-        if len(counted.samples) < MAX_SAMPLES:
-            counted.samples.append({"id": prompt.id, "detail": drop.detail})
+            return mended
+        self.drop(prompt.id, drop)
         return None
 
-    def _duplicate(self, prompt: Prompt) -> Drop | None:
-        key = digest(prompt)
-        if key in self._seen:
-            return Drop(DUPLICATE, "an earlier row has the same conversation and tools")
-        self._seen.add(key)
-        return None
+    def keep(self, prompt: Prompt, length: int) -> bool:
+        """Whether a screened prompt is kept among those before it; if not, count why."""
+        drop = self._too_long(length) or self._seen.before(prompt)
+        if drop:
+            self.drop(prompt.id, drop)
+        return drop is None
+
+    def drop(self, prompt_id: str, drop: Drop) -> None:
+        """Count a row that is not kept."""
+        self.dropped.setdefault(drop.reason, Counted()).add(id=prompt_id, detail=drop.detail)
+
+    def _no_call(self, prompt: Prompt) -> Drop | None:
+        return (
+            Drop(NO_CALL, "no call is expected; --no-call keep keeps such rows") if not (prompt.reference or self._keep_no_call) else None
+        )
+
+    def _contaminated(self, prompt: Prompt) -> Drop | None:
+        found = {hit.benchmark: hit for hit in self._find(prompt)}
+        for name, hit in found.items():
+            self.hits.setdefault(name, Counted()).add(id=prompt.id, benchmark=name, match=hit.match)
+        if self._keep_hits or not found:
+            return None
+        return Drop(CONTAMINATED, "; ".join(f"{name}: {hit.match}" for name, hit in found.items()))
 
     def _too_long(self, length: int) -> Drop | None:
         if self._max_length is not None and length > self._max_length:
             return Drop(TOO_LONG, f"{length} tokens, at most {self._max_length}")
         return None
+
+
+class Seen:
+    """The prompts that were kept so far, each by its number: what makes a later one superfluous."""
+
+    def __init__(self) -> None:
+        self._by_digest, self._near = Table(), Near()
+        self._references = array("Q")
+        self._ids, self._ends = bytearray(), array("Q")
+
+    def before(self, prompt: Prompt) -> Drop | None:
+        """Return why the prompt is not needed beside those before it; if it is, remember it and return None."""
+        key, row = key_of(digest(prompt)), len(self._references)
+        answer = key_of(reference_text(prompt.reference).encode())
+        if (same := self._by_digest.get(key)) is not None:
+            if self._references[same] == answer:
+                return Drop(DUPLICATE, f"{self._id(same)} has the same conversation, tools and reference")
+            calls = ", ".join(map(call_to_json, prompt.reference))[:MAX_SHOWN] or "of no call"
+            return Drop(CONFLICTING, f"{self._id(same)} has the same conversation and tools, and not the reference {calls}")
+        if (same := self._near.find(prompt, row)) is not None:
+            return Drop(NEAR_DUPLICATE, f"{self._id(same)} has nearly the same words, the same tools and the same reference")
+        self._by_digest.put(key, row)
+        self._references.append(answer)
+        self._ids += prompt.id.encode()
+        self._ends.append(len(self._ids))
+        return None
+
+    def _id(self, row: int) -> str:
+        return self._ids[self._ends[row - 1] if row else 0 : self._ends[row]].decode()

@@ -30,7 +30,7 @@ def signature(tool: Tool) -> list[Json]:
 
 def digest(prompt: Prompt) -> bytes:
     """Return the digest of what a model is shown, without the reference: equal for exact duplicates."""
-    return _hash([_turns(prompt.messages), _signatures(prompt.tools)])
+    return _hash([_turns(prompt.messages), signatures(prompt.tools)])
 
 
 def opening(messages: Sequence[Message], tools: Sequence[Tool]) -> str:
@@ -40,14 +40,15 @@ def opening(messages: Sequence[Message], tools: Sequence[Tool]) -> str:
     to stand on both sides of a split.
     """
     first = next((i for i, message in enumerate(messages) if message.role == "user"), len(messages))
-    return "opening-" + _hash([_turns(messages[: first + 1]), _signatures(tools)]).hex()
+    return "opening-" + _hash([_turns(messages[: first + 1]), signatures(tools)]).hex()
 
 
 def _turns(messages: Sequence[Message]) -> list[Json]:
     return [[m.role, normalised(m.content), [[call.name, dict(call.arguments)] for call in m.tool_calls]] for m in messages]
 
 
-def _signatures(tools: Sequence[Tool]) -> list[Json]:
+def signatures(tools: Sequence[Tool]) -> list[Json]:
+    """Return the signatures of tools, in an order of their own."""
     return sorted((signature(tool) for tool in tools), key=dumps)
 
 

@@ -8,7 +8,7 @@ leaves it open.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
@@ -47,6 +47,18 @@ class Contradiction(NamedTuple):
     detail: str
 
 
+class Breach(NamedTuple):
+    """A place whose value is of a wrong type or none of its choices: what `repair` may mend."""
+
+    path: tuple[str | int, ...]
+    """From the arguments inwards."""
+    types: tuple[str, ...]
+    """The types that would be right; none where the type is not what is wrong."""
+    choices: tuple[Json, ...]
+    """The values that would be right; none where any value of the type is."""
+    got: Json
+
+
 _RULES = {
     "required": Fault.MISSING_ARGUMENT,
     "additionalProperties": Fault.UNKNOWN_ARGUMENT,
@@ -55,6 +67,7 @@ _RULES = {
     "const": Fault.NOT_IN_ENUM,
 }
 _CLOSED_UNLESS = frozenset({"additionalProperties", "unevaluatedProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf"})
+_ALTERNATIVES = frozenset({"anyOf", "oneOf"})
 _NO_FORMATS = FormatChecker(formats=())
 """A pattern that Python's `re` does not know may well be a right one."""
 _SCHEMAS_KEPT = 8192
@@ -70,6 +83,33 @@ def contradiction(reference: tuple[ToolCall, ...], tools: tuple[Tool, ...]) -> C
         if all(found):
             return found[0]
     return None
+
+
+def breaches(arguments: Mapping[str, Json], tool: Tool) -> list[Breach]:
+    """Return every place in a call's arguments with a wrong type or choice; none where the schema cannot be used."""
+    validator, _ = _validator(dumps(tool.parameters))
+    try:
+        return [_breach(error) for error in validator.iter_errors(arguments)] if validator else []
+    except (Unresolvable, RecursionError):
+        return []
+
+
+def _breach(error: ValidationError) -> Breach:
+    """Return what would be right at the place of an error; of alternatives (anyOf), the types that they ask of this very place."""
+    alternatives = [each for each in error.context or () if not each.relative_path] if error.validator in _ALTERNATIVES else [error]
+    types = [word for each in alternatives if each.validator == "type" for word in _listed(each.validator_value)]
+    choices = [value for each in alternatives if each.validator == "enum" for value in each.validator_value]
+    choices += [each.validator_value for each in alternatives if each.validator == "const"]
+    return Breach(tuple(error.absolute_path), tuple(types), tuple(choices), error.instance)
+
+
+def _listed(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else [value]
+
+
+def place(path: str, parts: Iterable[str | int]) -> str:
+    """Return the name of a place under `path`: `[0].arguments` and `("at", 1)` give `[0].arguments.at[1]`."""
+    return path + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
 
 
 def _call_fault(call: ToolCall, tool: Tool, path: str) -> Contradiction | None:
@@ -92,7 +132,7 @@ def _faults(arguments: Mapping[str, Json], validator: Any, path: str) -> Iterato
 
 
 def _contradiction(error: ValidationError, path: str) -> Contradiction:
-    where = path + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    where = place(path, error.absolute_path)
     rule = str(error.validator)
     got = dumps(error.instance)[:80]
     return Contradiction(_RULES.get(rule, Fault.OUTSIDE_SCHEMA), where, f"{rule} {dumps(error.validator_value)[:80]}, got {got}")

@@ -6,21 +6,19 @@ Loading proves what the reward depends on: the four tags of a completion come ba
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolrl.data.hub import hub_answers
 from toolrl.data.template import PromptTemplate
 from toolrl.errors import ConfigError, DataError, UserError
 from toolrl.types import Prompt
 
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
-HUB_TIMEOUT_S = 5.0
-"""Longest wait for the Hugging Face hub to answer at all."""
 
 _MARK = "-end-of-turn-"
 
@@ -58,13 +56,12 @@ class ChatTokenizer:
 
         Raises DataError where the chat template refuses the conversation.
         """
-        from jinja2 import TemplateError
+        return np.array(self._encode(self._written(prompt, template)), dtype=np.int32)
 
-        try:
-            text = self._tokenizer.apply_chat_template(template.render(prompt), tokenize=False, add_generation_prompt=True)
-        except TemplateError as error:
-            raise DataError(f"prompt {prompt.id}: the model's chat template refuses the conversation ({error}); remove the row") from error
-        return np.array(self._encode(text), dtype=np.int32)
+    def prompt_lengths(self, prompts: Sequence[Prompt], template: PromptTemplate) -> list[int]:
+        """Return the number of tokens of each prompt, as `encode_prompt` makes them, read in parallel. Raises DataError."""
+        texts = [self._written(prompt, template) for prompt in prompts]
+        return [len(ids) for ids in self._tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
 
     def encode_completion(self, text: str) -> NDArray[np.int32]:
         """Return the token ids [T] of a completion, the token that ends the turn included."""
@@ -73,6 +70,15 @@ class ChatTokenizer:
     def decode(self, token_ids: NDArray[np.int32] | list[int]) -> str:
         """Return the text of token ids, as the engine returns it: without special tokens, otherwise untouched."""
         return str(self._tokenizer.decode([int(i) for i in token_ids], skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _written(self, prompt: Prompt, template: PromptTemplate) -> str:
+        """Return the prompt through the chat template. Raises DataError where it refuses the conversation."""
+        from jinja2 import TemplateError
+
+        try:
+            return str(self._tokenizer.apply_chat_template(template.render(prompt), tokenize=False, add_generation_prompt=True))
+        except TemplateError as error:
+            raise DataError(f"prompt {prompt.id}: the model's chat template refuses the conversation ({error}); remove the row") from error
 
     def _encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False))
@@ -106,7 +112,7 @@ def _load(path: str) -> Any:
     try:
         return AutoTokenizer.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError) as error:  # what transformers raises for whatever is not there or not readable
-        if is_path or not _hub_answers():
+        if is_path or not hub_answers():
             raise UserError(_nothing_at(path)) from error
     try:
         return AutoTokenizer.from_pretrained(path)
@@ -118,18 +124,3 @@ def _nothing_at(path: str) -> str:
     if Path(path).is_dir():
         return f"{path}: no tokenizer there; the folder must hold tokenizer.json and tokenizer_config.json"
     return f"{path}: no tokenizer there; give a folder that exists, or a model of the Hugging Face hub (if the hub can be reached)"
-
-
-def _hub_answers() -> bool:
-    """Ask once, with a deadline, whether there is a hub: its client would try again for half a minute on a machine without a network."""
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return False
-    try:
-        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=HUB_TIMEOUT_S).close()
-    except HTTPError:  # it answers, if not with a page
-        return True
-    except OSError:
-        return False
-    return True

@@ -1,0 +1,66 @@
+"""A folder that is there whole or not at all: written aside, renamed when it is complete.
+
+    .out.partial ─ written, synced ─> (out ─> .out.replaced) ─> out ─> .out.replaced removed
+
+Killed at any moment, there is the old folder or the new one, if need be under the name `.out.replaced`; the next run over the same
+name sets that right and clears the rest away.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from toolrl.errors import UserError
+from toolrl.monitor.durable import sync_folder
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give a folder beside `out` to write into; it becomes `out` when all went well, and is removed when not. Raises UserError."""
+    aside, replaced = (out.with_name(f".{out.name}.{what}") for what in ("partial", "replaced"))
+    made = [parent for parent in out.parents if not parent.exists()]
+    try:
+        _clear(out, aside, replaced)  # what a killed run left
+        aside.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror}: {error.filename}); name a folder that can be") from error
+    try:
+        yield aside
+        sync_folder(aside)
+        if out.exists():
+            out.rename(replaced)
+        aside.rename(out)
+        sync_folder(out.parent)
+    finally:
+        _clear(out, aside, replaced)
+        if not out.exists():
+            for parent in made:
+                if parent.exists() and not any(parent.iterdir()):
+                    parent.rmdir()
+
+
+def restore(out: Path) -> None:
+    """Bring a former folder back that a killed run had moved aside."""
+    replaced = out.with_name(f".{out.name}.replaced")
+    if replaced.exists() and not out.exists():
+        replaced.rename(out)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file and see it onto the disk."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _clear(out: Path, aside: Path, replaced: Path) -> None:
+    """Remove what lies beside `out`; the former folder comes back if the new one did not take its place."""
+    restore(out)
+    for folder in (aside, replaced):
+        if folder.exists():
+            shutil.rmtree(folder)

@@ -1,0 +1,188 @@
+"""The one pass of `toolrl prepare` over its rows, and what is counted on the way.
+
+    spec ─ read_prompts_of ─> steps ─ Filters.screen ─ side ─ Augmenter ─> a chunk ─ lengths ─ Filters.keep ─> writer of the part
+
+What is remembered of a row fits in some 250 bytes, whatever its size.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from toolrl.data import augment
+from toolrl.data.augment import Augmenter
+from toolrl.data.filters import REASONS, UNREADABLE, Counted, Drop, Filters
+from toolrl.data.repair import KINDS
+from toolrl.data.report import quantiles
+from toolrl.data.rows import RawRow, read_prompts_of
+from toolrl.data.split import PARTS, side
+from toolrl.data.store import PromptWriter
+from toolrl.data.table import Table, key_of
+from toolrl.errors import DataError
+from toolrl.types import Prompt
+
+FORMAT = "toolrl.prepared/2"
+"""Marks a prepared folder, in its report.json."""
+CHUNK_ROWS = 512
+"""Prompts whose lengths are measured at once."""
+MAX_SOURCES = 40
+"""Lines of the table; rows of further sources share one."""
+OTHER_SOURCES = "(other sources)"
+
+NO_CALL = ("drop", "keep")
+CONTAMINATION = ("remove", "keep")
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareSettings:
+    """What shapes the data; all of it stands in the report."""
+
+    tokenizer: str | None = None
+    """The model whose tokenizer measures prompts; without one no prompt is too long, and lengths are in characters."""
+    template: str = ""
+    """A shipped prompt template, a file, or a folder that holds one; empty: the tokenizer's own, else the default."""
+    max_prompt_tokens: int = 4096
+    heldout_share: float = 0.1
+    seed: int = 0
+    format: str = "auto"
+    skip_unreadable: bool = False
+    """Leave out rows of the user's own that cannot be read, as those of published sets always are."""
+    no_call: str = "drop"
+    contamination: str = "remove"
+    drop_tools: float = 0.0
+    mask_names: float = 0.0
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, a line each."""
+        shares = (("drop_tools", self.drop_tools), ("mask_names", self.mask_names))
+        found = [f"{name}: got {share}; give a share from 0 to 1" for name, share in shares if not 0 <= share <= 1]
+        if not 0 <= self.heldout_share < 1:
+            found.append(f"heldout_share: got {self.heldout_share}; give a share from 0 to below 1")
+        if self.max_prompt_tokens < 1:
+            found.append(f"max_prompt_tokens: got {self.max_prompt_tokens}; set it to 1 or more")
+        choices = (("no_call", self.no_call, NO_CALL), ("contamination", self.contamination, CONTAMINATION))
+        return found + [f"{name}: got {got!r}; name one of {', '.join(known)}" for name, got, known in choices if got not in known]
+
+
+@dataclass
+class _Cell:
+    """A cell of the table: rows of one source, with one turn of the assistant or several."""
+
+    raw: int = 0
+    kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A prompt that nothing in its own row speaks against."""
+
+    cell: _Cell
+    prompt: Prompt
+    shown: Prompt
+    """As it is trained on, after augmentation."""
+    kinds: tuple[str, ...]
+    part: str
+
+
+@dataclass
+class Pass:
+    """One pass over the rows, and what is counted on the way."""
+
+    settings: PrepareSettings
+    filters: Filters
+    measure: Callable[[Sequence[Prompt]], Sequence[int]]
+    rows: dict[str, int] = field(default_factory=dict)
+    prompts_in: int = 0
+    table: dict[tuple[str, bool], _Cell] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
+    augmented: dict[str, int] = field(default_factory=dict)
+    lengths: array[int] = field(default_factory=lambda: array("q"))
+    _ids: Table = field(default_factory=Table)
+
+    @property
+    def rows_in(self) -> int:
+        """Rows read, of all inputs."""
+        return sum(self.rows.values())
+
+    def write(self, inputs: Sequence[str], folder: Path) -> None:
+        """Write the prompts that are kept."""
+        self.rows = dict.fromkeys(inputs, 0)
+        with ExitStack() as stack:
+            writers = {part: stack.enter_context(PromptWriter(folder / f"{part}.parquet")) for part in PARTS}
+            for spec in self.rows:
+                candidates = self._candidates(spec)
+                while chunk := list(islice(candidates, CHUNK_ROWS)):
+                    lengths = self.measure([candidate.shown for candidate in chunk])
+                    for candidate, length in zip(chunk, lengths, strict=True):
+                        if self.filters.keep(candidate.prompt, length):
+                            self._claim(candidate.prompt.id, spec)
+                            self._count(candidate, length)
+                            writers[candidate.part].write(candidate.shown)
+
+    def _candidates(self, spec: str) -> Iterator[_Candidate]:
+        settings = self.settings
+        change = Augmenter(settings.drop_tools, settings.mask_names, settings.seed)
+        for row, prompts in read_prompts_of(spec, settings.format, skip_unreadable=settings.skip_unreadable):
+            self.rows[spec] += 1
+            cell = self._cell(row, prompts)
+            cell.raw += 1
+            if row.unreadable:
+                self.filters.drop(row.place, Drop(UNREADABLE, row.unreadable))
+            self.prompts_in += len(prompts)
+            for prompt in filter(None, map(self.filters.screen, prompts)):
+                part = side(prompt.dialogue, heldout_share=settings.heldout_share, seed=settings.seed)
+                shown, kinds = change(prompt) if part == "train" else (prompt, ())
+                yield _Candidate(cell, prompt, shown, kinds, part)
+
+    def _cell(self, row: RawRow, prompts: Sequence[Prompt]) -> _Cell:
+        source = prompts[0].source if prompts else row.kind
+        sources = {name for name, _ in self.table}
+        if source not in sources and len(sources) >= MAX_SOURCES:
+            source = OTHER_SOURCES
+        return self.table.setdefault((source, row.multi_turn), _Cell())
+
+    def _claim(self, prompt_id: str, spec: str) -> None:
+        key = key_of(prompt_id.encode())
+        if self._ids.get(key) is not None:
+            raise DataError(f"{spec}: the id {prompt_id!r} was given to an earlier row; give each row an `id` of its own")
+        self._ids.put(key, 0)
+
+    def _count(self, candidate: _Candidate, length: int) -> None:
+        candidate.cell.kept += 1
+        self.kept[candidate.part] += 1
+        self.lengths.append(length)
+        for kind in candidate.kinds:
+            self.augmented[kind] = self.augmented.get(kind, 0) + 1
+
+    def report(self, items: Mapping[str, int]) -> dict[str, Any]:
+        """Return the report; `items` are those of each benchmark that was looked for."""
+        cells = [(source, multi, cell) for (source, multi), cell in self.table.items()]
+        hits = self.filters.hits
+        return {
+            "format": FORMAT,
+            "settings": asdict(self.settings),
+            "inputs": self.rows,
+            "table": [{"source": s, "turns": "multi" if multi else "single", **asdict(cell)} for s, multi, cell in cells],
+            "rows_in": self.rows_in,
+            "prompts_in": self.prompts_in,
+            "kept": self.kept,
+            "dropped": _counted(self.filters.dropped, REASONS),
+            "repaired": _counted(self.filters.repaired, KINDS),
+            "augmented": {kind: self.augmented[kind] for kind in augment.KINDS if kind in self.augmented},
+            "contamination": {
+                "removed": self.settings.contamination == "remove",
+                "benchmarks": {name: {"items": items[name], "hits": hits.get(name, Counted()).rows} for name in items},
+                "samples": [sample for name in items for sample in hits.get(name, Counted()).samples],
+            },
+            "prompt_length": {"unit": "tokens" if self.settings.tokenizer else "characters", **quantiles(self.lengths)},
+        }
+
+
+def _counted(found: Mapping[str, Counted], order: Iterable[str]) -> dict[str, Any]:
+    return {name: asdict(found[name]) for name in order if name in found}
