@@ -98,7 +98,7 @@ def decode(text: str, decoder: json.JSONDecoder = EXACT) -> Json:
 
 def _too_deep(text: str, start: int) -> bool:
     """Whether the value at `start` nests deeper than MAX_DEPTH; brackets inside strings do not count."""
-    if text.count("[", start) + text.count("{", start) <= MAX_DEPTH:
+    if not text.startswith(("[", "{"), start) or text.count("[", start) + text.count("{", start) <= MAX_DEPTH:
         return False
     depth = 0
     for found in _STRUCTURE.finditer(text, start):

@@ -18,7 +18,9 @@ from toolrl.calls.schema import Place, arguments_of
 from toolrl.types import Json, Tool, ToolCall
 
 MAX_VALUES = 256
-"""Places of one text at which a value is looked for: each look is linear, so this keeps hostile text linear."""
+"""Places of one text at which a value is looked for."""
+MAX_VAIN_CHARS = MAX_CHARS
+"""Characters that the looks which find no value have before them, all together: each look is linear, so this keeps hostile text linear."""
 
 _VALUE = re.compile(r'[\[{"]')
 _NAMES = ("name", "function", "tool", "tool_name")
@@ -56,14 +58,15 @@ def find_calls(text: str) -> tuple[ToolCall, ...] | None:
 def _search(text: str) -> tuple[tuple[ToolCall, ...], bool]:
     """Return the calls of every readable value of `text`, and whether one of them was an empty list."""
     calls: list[ToolCall] = []
-    empty, position = False, max(text.find(CALL), 0)
+    empty, position, vain_chars = False, max(text.find(CALL), 0), 0
     for _ in range(MAX_VALUES):
-        if (start := _VALUE.search(text, position)) is None:
+        if vain_chars > MAX_VAIN_CHARS or (start := _VALUE.search(text, position)) is None:
             break
         try:
             value, position = scan(text, start.start(), LOOSE)
         except JsonError:
             position = start.end()
+            vain_chars += len(text) - position
             continue
         found = _calls_of(value, 2)
         calls += found or ()
