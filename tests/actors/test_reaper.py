@@ -15,11 +15,21 @@ DRIVER = """
 import subprocess, sys
 from toolrl.actors.reaper import reaped
 with reaped():
-    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], start_new_session=True)
-    print(child.pid, flush=True)
+    child = subprocess.Popen([sys.executable, "-c", sys.argv[2]], start_new_session=True, stdout=subprocess.PIPE, text=True)
+    print(child.pid, child.stdout.readline(), flush=True)
     if sys.argv[1] == "wait":
         sys.stdin.read()
 """
+
+PLAIN = "import signal; print(0, flush=True); signal.pause()"
+AGENT = """
+import os, subprocess, sys, time
+environment = {name: value for name, value in os.environ.items() if name != "TOOLRL_CLUSTER"}
+agent = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], start_new_session=True, env=environment)
+print(agent.pid, flush=True)
+time.sleep(3)
+"""
+"""A child that dies before the driver and leaves a grandchild without the mark, as Ray's agents are once they have set their title."""
 
 
 def alive(pid):
@@ -29,14 +39,39 @@ def alive(pid):
         return False
 
 
+def start(end, child):
+    """Start a driver; return it, its child, and the number that the child prints."""
+    command = [sys.executable, "-c", DRIVER, end, child]
+    driver = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return driver, *map(int, driver.stdout.readline().split())
+
+
 @pytest.mark.parametrize("end", ["normal", "kill"])
 def test_a_child_in_a_session_of_its_own_ends_with_the_driver(end):
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, "wait" if end == "kill" else "go"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    child = int(driver.stdout.readline())
+    driver, child, _ = start("wait" if end == "kill" else "go", PLAIN)
     if end == "kill":
         assert alive(child)
         os.kill(driver.pid, signal.SIGKILL)
     driver.wait(30)
     assert wait_until(lambda: not alive(child), 20)
+
+
+def test_an_orphan_that_lost_the_mark_ends_with_the_driver():
+    driver, child, orphan = start("wait", AGENT)
+    assert wait_until(lambda: not alive(child), 20)  # 3 s: it was seen, and then it left the orphan
+    assert alive(orphan)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait(30)
+    assert wait_until(lambda: not alive(orphan), 20)
+
+
+def test_a_stranger_is_left_alone():
+    stranger = subprocess.Popen([sys.executable, "-c", PLAIN], stdout=subprocess.PIPE, text=True)
+    stranger.stdout.readline()
+    driver, child, _ = start("wait", PLAIN)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait(30)
+    assert wait_until(lambda: not alive(child), 20)
+    assert alive(stranger.pid)
+    stranger.kill()
+    stranger.wait()

@@ -40,13 +40,13 @@ class Driver:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def relatives(self) -> set[int]:
-        """Processes that inherited the mark, the driver's own children's children included."""
-        found = set()
+    def relatives(self) -> dict[int, str]:
+        """Processes that inherited the mark, the driver's own children's children included, with their command lines."""
+        found = {}
         for folder in Path("/proc").iterdir():
             try:
                 if folder.name.isdigit() and f"{MARK}={self.mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    found.add(int(folder.name))
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:200]
             except OSError:  # it ended meanwhile, or is not ours to read
                 continue
         return found

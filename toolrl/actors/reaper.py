@@ -1,14 +1,17 @@
 """Leaves no process of a local cluster behind, however the driver ends: normally, by Ctrl-C, or by kill -9.
 
-    driver ── pipe ──> this file, as a process: waits for the pipe to end, lets the cluster end by itself, then kills what is left
+    driver ── pipe ──> this file, as a process: until the pipe ends it remembers who belongs to the cluster;
+                       then it lets the cluster end by itself, and kills what is left
 
-Ray's own agents look for their cluster for a minute after it is gone, and an engine's children may not notice that it is. Processes are
-known by a mark in their environment, which every descendant of the driver inherits.
+Ray's own agents look for their cluster for a minute after it is gone, and an engine's children may not notice that it is. A process
+belongs to the cluster if its environment has a mark, which descendants of the driver inherit, or if its parent belongs to it. The mark
+alone would not do: a process that sets its title (Ray's agents do) writes it over its environment, the mark with it.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -21,6 +24,8 @@ from pathlib import Path
 MARK = "TOOLRL_CLUSTER"
 GRACE_S = 2.0
 """How long the processes may take to end by themselves."""
+WATCH_S = 0.5
+"""How often it looks who has joined while the driver lives."""
 _POLL_S = 0.1
 
 
@@ -39,26 +44,55 @@ def reaped() -> Iterator[None]:
         reaper.wait()
 
 
-def marked(mark: str) -> list[int]:
-    """Return the processes whose environment has the mark."""
-    found = []
-    wanted = f"{MARK}={mark}".encode()
+class Kin:
+    """Every process of a cluster, remembered by number and start time once it was seen."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark = f"{MARK}={mark}".encode()
+        self._known: dict[int, str] = {}
+        """Start time by process."""
+
+    def alive(self) -> list[int]:
+        """Look around; return those that run."""
+        running = {pid: stat for pid, stat in _running().items() if pid != os.getpid()}
+        self._known = {pid: start for pid, start in self._known.items() if pid in running and running[pid][1] == start}
+        strangers = running.keys() - self._known.keys()
+        found = {pid for pid in strangers if self._is_marked(pid)}
+        while found:
+            self._known |= {pid: running[pid][1] for pid in found}
+            strangers -= found
+            found = {pid for pid in strangers if running[pid][0] in self._known}
+        return list(self._known)
+
+    def _is_marked(self, pid: int) -> bool:
+        try:
+            return self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended meanwhile, or is another user's
+            return False
+
+
+def _running() -> dict[int, tuple[int, str]]:
+    """Return parent and start time (clock ticks since boot) of every process that is not a zombie; see proc(5)."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-        except OSError:  # it has ended meanwhile, or is another user's
+            state, parent, *rest = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
             continue
+        if state != "Z":
+            found[int(folder.name)] = int(parent), rest[17]
     return found
 
 
 def reap(mark: str) -> None:
-    """Wait for standard input to end, then see to it that no marked process is left."""
-    sys.stdin.buffer.read()
+    """Watch until standard input ends, then see to it that no process of the cluster is left."""
+    kin = Kin(mark)
+    while not select.select([sys.stdin], [], [], WATCH_S)[0]:
+        kin.alive()
     end = time.monotonic() + GRACE_S
-    while marked(mark) and time.monotonic() < end:
+    while kin.alive() and time.monotonic() < end:
         time.sleep(_POLL_S)
-    while left := marked(mark):  # again and again: one may have been born while others were killed
+    while left := kin.alive():  # again and again: one may have been born while others were killed
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)
