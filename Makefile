@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-fast lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
+.PHONY: demo test test-fast fuzz lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
 
 demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
@@ -15,6 +15,9 @@ test: $(READY)  ## every test that needs no GPU: first the tier without Ray, the
 
 test-fast: $(READY)  ## the tier without Ray
 	$(BIN)/python -m pytest -m "not stack and not gpu" $(ARGS)
+
+fuzz: $(READY)  ## a million inputs for all that reads a model's text, and how time grows on hostile ones
+	PYTHONPATH=tests/fuzz $(BIN)/python -m fuzzer $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check toolrl tests benchmarks

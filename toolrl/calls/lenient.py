@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from toolrl.calls.jsontext import LOOSE, MAX_CHARS, JsonError, decode, scan
 from toolrl.calls.match import equal, kind_of
-from toolrl.calls.parse import CALL, END_THINK
+from toolrl.calls.parse import CALL, END_THINK, MAX_CALLS
 from toolrl.calls.schema import Place, arguments_of
 from toolrl.types import Json, Tool, ToolCall
 
@@ -45,14 +45,16 @@ def quotes_matter(calls: Sequence[ToolCall], reference: Sequence[ToolCall], tool
 
 
 def find_calls(text: str) -> tuple[ToolCall, ...] | None:
-    """Return the calls found in `text`, none where it makes none, or None where it says nothing or cannot be understood."""
+    """Return the calls found in `text`, none where it makes none; None where it says nothing, or is beyond the caps or understanding."""
     if len(text) > MAX_CHARS or not text.strip():
         return None
     answer = text.rpartition(END_THINK)[2]
     calls, empty = _search(answer)
-    if calls or empty:
-        return calls
-    return None if CALL in answer else _search(text)[0]  # a call inside the reasoning counts where none is tried after it
+    if not calls and not empty:
+        if CALL in answer:
+            return None
+        calls, _ = _search(text)  # a call inside the reasoning counts where none is tried after it
+    return calls if len(calls) <= MAX_CALLS else None
 
 
 def _search(text: str) -> tuple[tuple[ToolCall, ...], bool]:
