@@ -31,7 +31,7 @@ class _Target(NamedTuple):
     name: str
     values: Mapping[str, Sequence[Json]]
     properties: Mapping[str, Any]
-    required: Sequence[Any]
+    required: Sequence[str]
     language: Json
 
 
@@ -43,7 +43,7 @@ def _target(call: AcceptedCall, tools: Sequence[Tool]) -> _Target:
                 call.name,
                 call.values,
                 properties if isinstance(properties, Mapping) else _NOTHING,
-                required if isinstance(required, list | tuple) else (),
+                [key for key in required if isinstance(key, str)] if isinstance(required, list | tuple) else (),
                 tool.parameters.get(LANGUAGE),
             )
     return _Target(call.name, call.values, _NOTHING, (), None)
@@ -62,7 +62,7 @@ def _differ(predicted: ToolCall, target: _Target) -> Iterator[Difference]:
             yield found.under(".arguments" + step(key))
     for key in required:
         if key not in arguments:
-            yield Difference(Reason.MISSING_ARGUMENT, ".arguments" + step(str(key)), told(values.get(key, ())), ABSENT)
+            yield Difference(Reason.MISSING_ARGUMENT, ".arguments" + step(key), told(values.get(key, ())), ABSENT)
     for key, answers in values.items():
         if key not in arguments and LEFT_OUT not in answers and key not in required:
             yield Difference(Reason.MISSING_ARGUMENT, ".arguments" + step(key), told(answers), ABSENT)

@@ -77,6 +77,10 @@ def _word(schema: Any, types: Mapping[str, type]) -> str | None:
     """Return the word of `types` that a schema states: that of its origin before JSON schema's, null aside."""
     if not isinstance(schema, Mapping):
         return None
-    stated = schema.get("type")
-    words = [schema.get(ORIGIN_TYPE), *(stated if isinstance(stated, list) else [stated])]
-    return next((word for word in words if isinstance(word, str) and word in types), None)
+    word = schema.get(ORIGIN_TYPE)
+    if isinstance(word, str) and word in types:
+        return word
+    word = schema.get("type")
+    if isinstance(word, list):
+        return next((each for each in word if isinstance(each, str) and each in types), None)
+    return word if isinstance(word, str) and word in types else None

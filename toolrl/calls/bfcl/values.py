@@ -106,11 +106,11 @@ def _same_text(value: str, answers: Sequence[Json]) -> bool:
 
 def _same_items(value: list[Json], answers: Sequence[Json]) -> bool:
     items = _plain_items(value)
-    return any(_plain_items(answer) == items for answer in answers if isinstance(answer, list | str))
+    return any(_plain_items(answer) == items for answer in answers if isinstance(answer, list | str) or answer == {})
 
 
 def _plain_items(items: Sequence[Json]) -> list[Json]:
-    """Return items with each text as what of it counts; a text stands for the list of its characters, "" for no items."""
+    """Return items with each text as what of it counts; a text stands for its characters, what is empty for no items."""
     return [plain_text(item) if type(item) is str else item for item in items]
 
 
