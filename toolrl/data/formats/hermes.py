@@ -17,7 +17,7 @@ from toolrl.errors import DataError
 from toolrl.types import Json, Message, Tool
 
 TOOLS, TOOLS_END = "<tools>", "</tools>"
-RESPONSE = ("<tool_response>", "</tool_response>")
+RESPONSE, RESPONSE_END = "<tool_response>", "</tool_response>"
 
 
 def fits(row: Mapping[str, Any]) -> bool:
@@ -50,9 +50,8 @@ def _message(role: str, text: str, where: str) -> Message:
     if role == "system" and (TOOLS in text or OPEN in text):
         return Message(role, clock_lines(text))
     if role == "tool":
-        for tag in RESPONSE:  # chat templates add their own
-            text = text.replace(tag, "")
-        return Message(role, text.strip())
+        results = text.replace(RESPONSE_END, RESPONSE).split(RESPONSE)  # chat templates add their own tags
+        return Message(role, "\n".join(result.strip() for result in results if result.strip()))
     return Message(role, text)
 
 

@@ -114,7 +114,8 @@ class LiteralReader:
             start = self.at
             key = self.value()
             if self.peek() != ":":
-                self.fail("a set is no JSON value; expected ':'")
+                self.at = start
+                self.fail("expected key: value, as a set is no JSON value")
             if not isinstance(key, str) or key in found:
                 self.at = start
                 self.fail("the key stands twice" if isinstance(key, str) else "expected text as a key")
