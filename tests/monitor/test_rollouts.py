@@ -72,6 +72,7 @@ def test_a_row_says_everything_about_its_completion(tmp_path):
         "got": "Oslo",
         "format_right": True,
         "content_right": False,
+        "bfcl_right": None,
         "advantage": pytest.approx(-half),
         "num_tokens": 3,
         "finish_reason": "stop",
@@ -203,9 +204,9 @@ def test_versions_are_streamed_one_at_a_time(tmp_path):
 
 def test_a_draw_is_found_whichever_version_trained_it(tmp_path):
     three_versions(tmp_path)
-    rows = find(tmp_path, 5).to_pylist()
-    assert [(row["version"], row["draw"], row["sample"], row["reason"]) for row in rows] == [(2, 5, 0, "correct"), (2, 5, 1, "wrong_value")]
-    assert find(tmp_path, 8).num_rows == 0
+    rows = find(tmp_path, 5, ["version", "draw", "sample", "reason"]).to_pylist()
+    assert [tuple(row.values()) for row in rows] == [(2, 5, 0, "correct"), (2, 5, 1, "wrong_value")]
+    assert find(tmp_path, 8, ["draw", "text"]).num_rows == 0
 
 
 def test_a_file_that_no_run_wrote_is_refused_in_one_message(tmp_path):
@@ -213,8 +214,8 @@ def test_a_file_that_no_run_wrote_is_refused_in_one_message(tmp_path):
     (tmp_path / "version-000001 (copy).parquet").write_bytes(b"")  # not a name of ours: not read at all
     assert list(files(tmp_path)) == [1, 2, 3]
     pq.write_table(pa.table({"draw": [1]}), tmp_path / "version-000002.parquet")
-    with pytest.raises(RunFolderError, match=r"version-000002\.parquet: no column version, sample"):
-        find(tmp_path, 5)
+    with pytest.raises(RunFolderError, match=r"version-000002\.parquet: no column sample, text"):
+        find(tmp_path, 5, ["draw", "sample", "text"])
     (tmp_path / "version-000001.parquet").write_bytes(b"PAR1")
     with pytest.raises(RunFolderError, match="not a readable Parquet file"):
         read(tmp_path, ["draw"])

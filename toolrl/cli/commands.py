@@ -6,9 +6,9 @@ import argparse
 from typing import Any
 
 from toolrl.cli.data import add_fingerprint, add_prepare
-from toolrl.cli.reward import add_score
+from toolrl.cli.reward import add_audit, add_explain, add_rescore, add_score
 
-NAMES = ("prepare", "fingerprint", "sft", "rl", "score", "config")
+NAMES = ("prepare", "fingerprint", "sft", "rl", "score", "explain", "rescore", "audit", "config")
 SETTINGS_HELP = "YAML files, merged left to right, then overrides as section.name=value"
 
 
@@ -22,7 +22,8 @@ def add_to(parsers: Any) -> None:
         parser.add_argument("--dry-run", action="store_true", help="check everything, print it, and start nothing")
         parser.add_argument("--json", action="store_true", help="end with the summary as one JSON line")
         parser.set_defaults(run=_sft if name == "sft" else _rl)
-    add_score(parsers)
+    for add in (add_score, add_explain, add_rescore, add_audit):
+        add(parsers)
     _add_config(parsers)
 
 

@@ -10,7 +10,7 @@ import argparse
 import difflib
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from toolrl import __version__
 from toolrl.cli import commands
@@ -22,18 +22,34 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and where to look, and exit with 2."""
-        if "invalid choice" in message:
+        if message.startswith("argument COMMAND: invalid choice"):
             got = message.split("'")[1]
             close = difflib.get_close_matches(got, commands.NAMES, n=1)
             message = f"unknown command {got!r}" + (f"; did you mean {close[0]!r}?" if close else "")
         self.exit(2, f"toolrl: {message}; see `{self.prog} --help`\n")
 
 
+class _Command(_Parser):
+    """The parser of one command, whose values may stand before, between and after its options."""
+
+    _intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the options first, then the values; the parser of the standard library takes only the first stretch of them."""
+        if self._intermixed:  # its own two passes come back here
+            return super().parse_known_args(args, namespace)
+        self._intermixed = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixed = False
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     parser = _Parser(prog="toolrl", description="Train language models to call tools, by reinforcement learning with a verifiable reward.")
     parser.add_argument("--version", action="version", version=f"toolrl {__version__}")
-    commands.add_to(parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser))
+    commands.add_to(parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Command))
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.run(arguments))

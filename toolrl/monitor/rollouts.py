@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,7 @@ SCHEMA = pa.schema(
         ("got", pa.string()),
         ("format_right", pa.bool_()),
         ("content_right", pa.bool_()),
+        ("bfcl_right", pa.bool_()),  # null: not asked
         ("advantage", pa.float64()),  # null: replaced, not trained
         ("num_tokens", pa.int32()),
         ("finish_reason", pa.string()),
@@ -141,22 +142,30 @@ def read(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pa.concat_tables([wanted.empty_table(), *(table for _, table in stream(folder, columns))])
 
 
-def stream(folder: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
-    """Yield (version, its rows in draw order) version by version, so that the texts of one are in memory. Raises RunFolderError."""
+def stream(folder: Path, columns: Sequence[str] | None = None, versions: Container[int] | None = None) -> Iterator[tuple[int, pa.Table]]:
+    """Yield (version, its rows in draw order) version by version, so that the texts of one are in memory; of `versions` where given.
+
+    Raises RunFolderError.
+    """
     for version, path in files(folder).items():
+        if versions is not None and version not in versions:
+            continue
         with _open(path, columns or SCHEMA.names) as file:
             yield version, file.read(columns)
 
 
-def find(folder: Path, draw: int) -> pa.Table:
-    """Return the rows of one draw, none where no file has it. Files and row groups that cannot hold it are not read."""
+def find(folder: Path, draw: int, columns: Sequence[str]) -> pa.Table:
+    """Return the rows of one draw, none where no file has it; `columns` with `draw` among them. Raises RunFolderError.
+
+    Files and row groups that cannot hold it are not read.
+    """
     for path in files(folder).values():
-        with _open(path, SCHEMA.names) as file:
+        with _open(path, columns) as file:
             groups = [group for group in range(file.num_row_groups) if _may_hold(file.metadata.row_group(group), draw)]
-            rows = file.read_row_groups(groups)
+            rows = file.read_row_groups(groups, columns)
         if (rows := rows.filter(pc.equal(rows.column("draw"), draw))).num_rows:
             return rows
-    return SCHEMA.empty_table()
+    return pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
 
 
 def _open(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
@@ -199,6 +208,7 @@ def _rows(entry: Trajectory | ScoredGroup, group: Group | None, *, tokens: bool)
             "got": _storable(verdict.got),
             "format_right": verdict.format_right,
             "content_right": verdict.content_right,
+            "bfcl_right": verdict.bfcl_right,
             "advantage": entry.advantages[i] if isinstance(entry, Trajectory) else None,
             "num_tokens": ref.completion_tokens[i],
             "finish_reason": "length" if ref.truncated[i] else "stop",

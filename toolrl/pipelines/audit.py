@@ -1,0 +1,56 @@
+"""`toolrl audit DATA`: the pre-flight audit of a reward on a data set, by itself and on every row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TextIO
+
+from toolrl.config.task import RewardConfig
+from toolrl.data.source import load_prompts
+from toolrl.errors import ConfigError
+from toolrl.pipelines.review.page import wrap
+from toolrl.pipelines.review.rewards import told, weights, with_reward
+from toolrl.reward.audit import AuditReport, audit
+from toolrl.reward.verifier import make_verifier
+
+
+def audit_data(
+    data: str,
+    *,
+    part: str,
+    rows: int | None,
+    mode: str | None,
+    no_call: str | None,
+    functions: Sequence[str] | None,
+    as_json: bool,
+    width: int,
+    out: TextIO,
+) -> None:
+    """Audit the prompts of `data`, the first `rows` where given, and write the report to `out`.
+
+    What is None is as `toolrl rl` has it by default. Raises ConfigError or DataError, after the report where the audit failed.
+    """
+    if rows is not None and rows < 1:
+        raise ConfigError(f"--rows: got {rows}; give a number from 1 on, or leave it out to audit all")
+    reward = with_reward(RewardConfig(), mode, no_call, weights(functions))
+    verifier = make_verifier(reward.mode, reward.no_call, reward.functions)
+    report = audit(verifier, load_prompts(data, part=part)[:rows])
+    print(json.dumps(_as_json(report)) if as_json else _text(data, told(reward), report, width), file=out, flush=True)
+    report.require_sound()
+
+
+def _text(data: str, reward: str, report: AuditReport, width: int) -> str:
+    notes = report.notes()
+    lines = [f"{data}: {report.rows:,} prompts, reward {reward}", "", report.table()]
+    lines += [line for note in notes for line in ("", *wrap(note, width))]
+    if not report.problems():
+        but = "what its rules say apart, " if notes else ""
+        sound = f"sound: every reference scores full marks, and {but}nothing that only looks like an answer does"
+        lines += ["", *wrap(sound, width)]
+    return "\n".join(lines)
+
+
+def _as_json(report: AuditReport) -> dict[str, object]:
+    return {"rows": report.rows, "sound": not report.problems(), "checks": [asdict(check) for check in report.checks]}

@@ -1,0 +1,153 @@
+"""`toolrl explain RUN --sample ID`: everything there is to know of one sample, found in the run folder and judged again.
+
+draw, sample ─> the rows of its group ─> the group's rewards, mean, std, advantages
+                prompt and text       ─> the diff of calls, the place of the fault, the verdict under each mode and reward function
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolrl.calls.diff import CallDiff, diff_calls
+from toolrl.calls.fault import Fault
+from toolrl.calls.lenient import find_calls
+from toolrl.calls.locate import locate
+from toolrl.calls.parse import Answer, parse
+from toolrl.config.task import RewardConfig
+from toolrl.errors import ConfigError
+from toolrl.monitor import rollouts
+from toolrl.pipelines.review.rewards import told
+from toolrl.pipelines.review.samples import what_exists
+from toolrl.pipelines.review.stored import StoredRun
+from toolrl.reward.judge import judge
+from toolrl.reward.verifier import MODES, make_verifier
+from toolrl.types import Prompt, Reason, Verdict
+
+COLUMNS = (
+    "version", "draw", "sample", "attempt", "trained", "prompt_id", "engine", "reward", "reason", "path", "expected", "got", "format_right",
+    "content_right", "advantage", "num_tokens", "finish_reason", "oldest_version", "seed", "spans", "text",
+)  # fmt: skip
+STRICT, LENIENT, NONE = "strict", "lenient", "none"
+"""How the calls of a completion were read: by the strict form, leniently because it is broken, or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one reward says of the sample today."""
+
+    name: str
+    verdict: Verdict | None
+    """None where the reward cannot be made here."""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatistics:
+    """The rewards of a draw's siblings."""
+
+    rewards: tuple[float | None, ...]
+    mean: float | None
+    std: float | None
+    """Over n - 1; None where fewer than two have a reward."""
+
+    @property
+    def dull(self) -> bool:
+        """Whether no completion is better than its siblings."""
+        return len({reward for reward in self.rewards if reward is not None}) < 2
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One sample of a run."""
+
+    row: Mapping[str, Any]
+    """Its row of rollouts/."""
+    siblings: tuple[Mapping[str, Any], ...]
+    """The rows of its group, itself included, in order."""
+    group: GroupStatistics
+    prompt: Prompt
+    reward: str
+    """The run's reward in words."""
+    reading: str
+    """COLUMNS = (
+    "version", "draw", "sample", "attempt", "trained", "prompt_id", "engine", "reward", "reason", "path", "expected", "got", "format_right",
+    "content_right", "advantage", "num_tokens", "finish_reason", "oldest_version", "seed", "spans", "text",
+)  # fmt: skip
+STRICT, LENIENT or NONE."""
+    diffs: tuple[CallDiff, ...]
+    place: int | None
+    """The character of the text at which the strict verdict finds its fault."""
+    judged: tuple[Judged, ...]
+    """The run's own reward, then each mode, as reward 1 or 0."""
+    functions: tuple[Judged, ...]
+    """Each reward function of the run by itself, before its weight; none where its reward is the verdict."""
+
+
+def explain(run: StoredRun, draw: int, sample: int) -> Explanation:
+    """Return all there is to know of a sample. Raises ConfigError where the run has none of this number, or RunFolderError."""
+    siblings = sorted(rollouts.find(run.rollouts, draw, COLUMNS).to_pylist(), key=lambda row: row["sample"])
+    row = next((row for row in siblings if row["sample"] == sample), None)
+    if row is None:
+        raise ConfigError(f"--sample: no {draw}.{sample} in {run.path}; {what_exists(run)}")
+    prompt = run.prompt(row["prompt_id"])
+    text = row["text"]
+    statistics = group_statistics([sibling["reward"] for sibling in siblings])
+    reward = run.config.reward
+    if text is None:
+        return Explanation(row, tuple(siblings), statistics, prompt, told(reward), NONE, (), None, (), ())
+    judged = _judged(reward, prompt, text)
+    reading, diffs = _diffs(prompt, text)
+    functions = tuple(_judge(f"{name}", reward.mode, reward.no_call, {name: 1.0}, prompt, text) for name in reward.functions)
+    place = _place(judged, text)
+    return Explanation(row, tuple(siblings), statistics, prompt, told(reward), reading, diffs, place, judged, functions)
+
+
+def group_statistics(rewards: Sequence[float | None]) -> GroupStatistics:
+    """Return the statistics of a group's rewards; one without a reward is in none."""
+    known = [reward for reward in rewards if reward is not None]
+    mean = math.fsum(known) / len(known) if known else None
+    std = None
+    if mean is not None and len(known) > 1:
+        std = math.sqrt(math.fsum((reward - mean) ** 2 for reward in known) / (len(known) - 1))
+    return GroupStatistics(tuple(rewards), mean, std)
+
+
+def _judged(reward: RewardConfig, prompt: Prompt, text: str) -> tuple[Judged, ...]:
+    own = _judge("this run", reward.mode, reward.no_call, reward.functions, prompt, text)
+    return (own, *(_judge(mode, mode, reward.no_call, {}, prompt, text) for mode in MODES))
+
+
+def _judge(name: str, mode: str, no_call: str, functions: Mapping[str, float], prompt: Prompt, text: str) -> Judged:
+    try:
+        verifier = make_verifier(mode, no_call, functions)
+    except ConfigError as error:  # a reward function of the run that cannot be imported here: all else can still be shown
+        return Judged(name, None, str(error))
+    return Judged(name, judge(verifier, prompt, text))
+
+
+def _diffs(prompt: Prompt, text: str) -> tuple[str, tuple[CallDiff, ...]]:
+    parsed = parse(text)
+    if isinstance(parsed, Fault):
+        found = find_calls(text)
+        return (NONE, ()) if found is None else (LENIENT, diff_calls(found, prompt.reference, prompt.tools))
+    calls = () if isinstance(parsed, Answer) else parsed.calls
+    return STRICT, diff_calls(calls, prompt.reference, prompt.tools)
+
+
+def _place(judged: Sequence[Judged], text: str) -> int | None:
+    strict = next(j.verdict for j in judged if j.name == "strict")
+    if strict is None or strict.reason is Reason.CORRECT or strict.reason.is_failure:
+        return None
+    return locate(text, Fault(strict.reason, strict.path, strict.expected, strict.got))
+
+
+def line_and_column(text: str, place: int) -> tuple[int, int]:
+    r"""Return line and column of a character, both counted from 1; only line feeds end a line.
+
+    >>> line_and_column("ab\ncd", 4)
+    (2, 2)
+    """
+    return text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)

@@ -1,0 +1,74 @@
+"""Plain text for a terminal: titles, columns, lines that fit. Control characters that a model wrote are marked, never printed."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Container, Iterable, Sequence
+
+INDENT = 12
+"""Columns of a name beside its value."""
+
+
+def page(sections: Iterable[Iterable[str]], width: int) -> str:
+    """Return sections with a blank line between them; empty ones are left out."""
+    return "\n\n".join("\n".join(cut(line, width) for line in lines) for section in sections if (lines := list(section)))
+
+
+def cut(line: str, width: int) -> str:
+    """Return a line that fits into `width` columns, control characters as `�`."""
+    shown = "".join(c if c.isprintable() else "�" for c in line)
+    return shown if len(shown) <= width else shown[: width - 1] + "…"
+
+
+def columns(text: str) -> int:
+    """Return the columns that a text takes: two for a wide character, none for a mark.
+
+    >>> columns("a"), columns("天"), columns("e" + chr(0x301))
+    (1, 2, 1)
+    """
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
+
+
+def title(name: str, facts: Sequence[str], width: int) -> list[str]:
+    """Return the lines that open a section, its facts in as many lines as they need."""
+    lines = [f"── {name}"]
+    for fact in facts:
+        if len(lines[-1]) + 3 + len(fact) > width:
+            lines.append(f"   {fact}")
+        else:
+            lines[-1] += f" · {fact}"
+    return lines
+
+
+def named(name: str, value: str, width: int, most: int | None = None) -> list[str]:
+    """Return `value` beside its name, wrapped, at most so many lines of it."""
+    lines = [part for line in value.split("\n") for part in wrap(line, width - INDENT)]
+    if most is not None and len(lines) > most:
+        lines[most - 1 :] = [f"… {len(lines) - most + 1} more lines; --json has them all"]
+    return [f"{name if i == 0 else '':<{INDENT}}{line}".rstrip() for i, line in enumerate(lines)]
+
+
+def wrap(line: str, width: int, after: str = "") -> list[str]:
+    """Return a line as lines of at most `width` columns, at least one; those after the first begin with `after`."""
+    return textwrap.wrap(line, max(width, 20), subsequent_indent=after, break_on_hyphens=False) or [""]
+
+
+def table(rows: Sequence[Sequence[str]], right: Container[int] = (), width: int | None = None) -> list[str]:
+    """Return rows as lines with aligned columns, those in `right` to the right; a last column beyond `width` is wrapped.
+
+    >>> table([["a", "1"], ["bcd", "20"]], right=(1,))
+    ['a     1', 'bcd  20']
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    room = 10**9 if width is None else width - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    lines = []
+    for row in rows:
+        for i, last in enumerate(wrap(row[-1], room) if len(row[-1]) > room else [row[-1]]):
+            cells = [*(row[:-1] if i == 0 else [""] * (len(row) - 1)), last]
+            lines.append("  ".join(_aligned(cell, w, c in right) for c, (cell, w) in enumerate(zip(cells, widths, strict=True))).rstrip())
+    return lines
+
+
+def _aligned(cell: str, width: int, right: bool) -> str:
+    return cell.rjust(width) if right else cell.ljust(width)
