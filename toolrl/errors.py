@@ -8,7 +8,7 @@ ToolRLError
 │  └─ RunFolderError      the run folder belongs to another run, or is damaged
 └─ RunError               the run failed: exit code 1
    ├─ RolloutError        an engine failed to sample
-   ├─ ScoringError        the verifier pool cannot score, or the pre-flight audit failed
+   ├─ ScoringError        the verifier pool cannot score
    ├─ LearnerError        the learner group failed
    ├─ WeightSyncError     learner and engines disagree on the weights
    ├─ CheckpointError     a checkpoint cannot be written or read
@@ -68,7 +68,7 @@ class RolloutError(RunError):
 
 
 class ScoringError(RunError):
-    """The verifier pool cannot score, or the pre-flight audit failed."""
+    """The verifier pool cannot score."""
 
 
 class LearnerError(RunError):

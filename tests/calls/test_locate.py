@@ -8,14 +8,14 @@ from toolrl.calls.fault import Fault
 from toolrl.calls.locate import locate
 from toolrl.calls.match import explain
 from toolrl.calls.parse import Calls, parse
-from toolrl.reward.verifier import StrictVerifier
+from toolrl.reward.verifier import make_verifier
 from toolrl.types import Prompt, Reason, ToolCall
 
 PROMPT = Prompt("p", "s", (), (), (ToolCall("f", {"x": 1}),))
 
 
 def fault_of(text, reference=PROMPT.reference):
-    verdict = StrictVerifier()(Prompt("p", "s", (), (), reference), text)
+    verdict = make_verifier("strict")(Prompt("p", "s", (), (), reference), text)
     return Fault(verdict.reason, verdict.path, verdict.expected, verdict.got)
 
 

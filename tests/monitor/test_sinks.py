@@ -12,6 +12,8 @@ STEP = {
     "reward/mean": 0.4375,
     "reward/format_right": 0.7,
     "reward/content_right": 0.81,
+    "drift/completion_tokens": 1.25,
+    "drift/format_right": -0.034,
     "loop/staleness_mean": 0.5,
     "loop/staleness_max": 1.0,
     "loop/completions_per_s": 85.25,
@@ -33,9 +35,10 @@ def printed(*rows, steps=60):
 
 def test_a_line_shows_reward_heldout_staleness_and_seconds_by_stage():
     header, start, step = printed((0, START), (1, STEP))
-    assert header.split() == ["step", "reward", "form/content", "held-out", "greedy", "form/content", "stale", "comp/s", "seconds"]
+    before, after = ["step", "reward", "form/content", "held-out", "greedy", "form/content"], ["stale", "comp/s", "seconds"]
+    assert header.split() == [*before, "len/form", *after]
     assert start.split() == ["0/60", "0.367", "0.790", "0.640/0.800", "eval", "12"]
-    assert step.split() == ["1/60", "0.438", "0.700/0.810", "0.5/1", "85.2", "gen", "0.91", "learn", "0.50", "push", "0.11"]
+    assert step.split() == ["1/60", "0.438", "0.700/0.810", "×1.25/-0.03", "0.5/1", "85.2", "gen", "0.91", "learn", "0.50", "push", "0.11"]
 
 
 def test_columns_stand_under_their_titles():
@@ -44,6 +47,7 @@ def test_columns_stand_under_their_titles():
         ("reward", step, "0.438"),
         ("held-out", start, "0.367"),
         ("greedy", start, "0.790"),
+        ("len/form", step, "×1.25/-0.03"),
         ("stale", step, "0.5/1"),
     ):
         assert header.index(title) + len(title) == line.index(value) + len(value)

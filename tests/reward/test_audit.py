@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from toolrl.errors import ScoringError
+from toolrl.errors import ConfigError, DataError
 from toolrl.reward.audit import KEPT, audit
 from toolrl.reward.verifier import make_verifier
 from toolrl.types import Message, Prompt, Reason, Tool, ToolCall, Verdict
@@ -44,7 +44,7 @@ def test_a_verifier_that_rewards_everything_is_caught():
     found = failed(generous)
     assert found["empty text"] == 3
     assert "reference" not in found
-    with pytest.raises(ScoringError, match="rewards a wrong answer"):
+    with pytest.raises(ConfigError, match=r"rewards a wrong answer: change reward.mode or reward.functions"):
         audit(generous, ROWS).require_sound()
 
 
@@ -69,7 +69,7 @@ def test_a_verifier_that_fails_is_caught():
 def test_a_row_that_no_answer_can_satisfy_is_named_with_what_to_do():
     row = replace(ROWS[0], id="odd", reference=(ToolCall("f", {"a": "</tool_call>"}),))
     audit(make_verifier("strict"), [row]).require_sound()
-    with pytest.raises(ScoringError) as caught:
+    with pytest.raises(DataError) as caught:
         audit(make_verifier("paper"), [row]).require_sound()
     assert "prompt odd" in str(caught.value)
     assert "invalid_json" in str(caught.value)

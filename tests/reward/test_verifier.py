@@ -108,9 +108,12 @@ def test_the_paper_knows_only_the_empty_list():
 
 def test_unknown_settings_are_refused_together():
     with pytest.raises(ConfigError) as caught:
-        make_verifier("bfcl", "never")
-    assert len(caught.value.problems) == 2
-    assert "strict, paper" in str(caught.value)
+        make_verifier("kind", "never", {"partial_fromat": 1.0, "nowhere:f": 1.0})
+    mode, no_call, unknown, missing = caught.value.problems
+    assert mode == "reward.mode: got 'kind'; choose one of strict, paper, bfcl"
+    assert no_call == "reward.no_call: got 'never'; choose one of list, text, either"
+    assert unknown == "reward.functions: unknown function 'partial_fromat'; did you mean 'partial_format'?"
+    assert missing.startswith("reward.functions: cannot import 'nowhere:f': ModuleNotFoundError: No module named 'nowhere'")
 
 
 @pytest.mark.parametrize("verifier", [STRICT, PAPER, make_verifier("strict", "text")])

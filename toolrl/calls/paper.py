@@ -44,8 +44,8 @@ class LooseCall:
 _Keyed = tuple[LooseCall, str]
 
 
-def parse_paper(text: str) -> tuple[LooseCall, ...] | Fault:
-    """Read a completion by the paper's rules."""
+def parse_paper(text: str, *, tags: bool = True) -> tuple[LooseCall, ...] | Fault:
+    """Read a completion by the paper's rules; `tags`: whether the think tags must be there."""
     if len(text) > MAX_CHARS:
         return too_long(text)
     text = text[max(text.rfind(HEADER), 0) :]
@@ -59,7 +59,7 @@ def parse_paper(text: str) -> tuple[LooseCall, ...] | Fault:
     except JsonError as problem:
         return Fault(problem.reason, expected="JSON", got=shown(problem.detail))
     for tag, reason in ((THINK, Reason.NO_THINK), (END_THINK, Reason.UNCLOSED_THINK)):
-        if tag not in text:
+        if tags and tag not in text:
             return Fault(reason, expected=tag)
     return _read(value)
 

@@ -1,13 +1,14 @@
 """Files and overrides -> a checked, frozen configuration.
 
-Files are merged left to right, then `key=value` overrides. Every problem (unknown key, wrong type, contradiction) is
-collected before a ConfigError is raised, so that a user mends all of them at once.
+Files are merged left to right, then `key=value` overrides. A setting that is a table (`reward.functions`) is replaced as a
+whole by `reward.functions={a: 1}`, and added to by `reward.functions.a=1`. Every problem (unknown key, wrong type,
+contradiction) is collected before a ConfigError is raised, so that a user mends all of them at once.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import resources
 from pathlib import Path
@@ -31,13 +32,17 @@ def load(kind: type[Config], arguments: Sequence[str]) -> Config:
     Raises ConfigError with every problem found.
     """
     found: list[str] = []
-    layers = [_layer(argument, found) for argument in arguments]
     values: dict[str, Any] = {}
     known = settings(kind)
+    tables = {name: default for name, (_, default) in known.items() if isinstance(default, dict)}
+    layers = [(argument, _layer(argument, tables, found)) for argument in arguments]
     for origin, layer in layers:
-        for key, value in _flatten(layer):
+        for key, value in layer:
             if key in known:
                 values[key] = value
+            elif table := _table_of(key, tables):
+                before = values.get(table, tables[table])
+                values[table] = {**(before if isinstance(before, dict) else {}), key.removeprefix(f"{table}."): value}
             else:
                 found.append(f"{origin}: unknown setting {key!r}{_nearest(key, known)}")
     config = _typed(kind, values, found)
@@ -57,6 +62,11 @@ def settings(kind: type[Any]) -> dict[str, tuple[type[Any], Any]]:
     return found
 
 
+def type_name(wanted: Any) -> str:
+    """Return the type of a setting as a person writes it."""
+    return wanted.__name__ if isinstance(wanted, type) else str(wanted)
+
+
 def to_yaml(config: RlConfig | SftConfig) -> str:
     """Return a resolved configuration as YAML, every setting spelled out."""
     return str(OmegaConf.to_yaml(OmegaConf.structured(config)))
@@ -69,21 +79,29 @@ def shipped(name: str) -> Path:
     return packaged if not path.exists() and packaged.exists() else path
 
 
-def _layer(argument: str, found: list[str]) -> tuple[str, dict[str, Any]]:
-    """Read one file or one override; a problem is appended to `found` and the layer is empty."""
+def _layer(argument: str, tables: Collection[str], found: list[str]) -> list[tuple[str, Any]]:
+    """Read one file or one override into (key, value); a problem is appended to `found` and the layer is empty."""
     try:
         if "=" in argument and not Path(argument).exists():
-            return argument, _tree(OmegaConf.from_dotlist([argument]))
+            key, _, text = argument.partition("=")
+            if _table_of(key, tables):  # what follows is one key, though it may hold dots
+                return [(key, _tree(OmegaConf.from_dotlist([f"value={text}"]))["value"])]
+            return _flatten(_tree(OmegaConf.from_dotlist([argument])))
         path = shipped(argument)
         if not path.is_file():
             found.append(f"{argument}: no such file; give YAML files first, then key=value overrides")
-            return argument, {}
-        return argument, _tree(OmegaConf.load(path))
+            return []
+        return _flatten(_tree(OmegaConf.load(path)))
     except TypeError as error:
         found.append(f"{argument}: expected sections of settings, got {error}; see `toolrl config`")
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         found.append(f"{argument}: not readable as YAML: {' '.join(str(error).split())}")
-    return argument, {}
+    return []
+
+
+def _table_of(key: str, tables: Collection[str]) -> str | None:
+    """Return the table that `key` is an entry of, or None."""
+    return next((table for table in tables if key.startswith(f"{table}.")), None)
 
 
 def _tree(node: Any) -> dict[str, Any]:
@@ -133,12 +151,22 @@ def _section(name: str, part: Any, changed: dict[str, Any], found: list[str]) ->
     for field_name, value in changed.items():
         wanted = hints[field_name]
         try:
+            if isinstance(kept[field_name], dict):
+                kept[field_name] = _weights(value)
+                continue
             node = OmegaConf.structured(type(part))
             OmegaConf.set_readonly(node, False)
-            node[field_name] = value
+            node[field_name] = float(value) if wanted is float and type(value) is int else value
             if node[field_name] is None:
                 raise ValueError("null")
             kept[field_name] = node[field_name]
         except (OmegaConfBaseException, ValueError):
-            found.append(f"{name}.{field_name}: got {value!r}; expected {wanted.__name__}")
+            found.append(f"{name}.{field_name}: got {value!r}; expected {type_name(wanted)}")
     return type(part)(**kept)
+
+
+def _weights(value: Any) -> dict[str, float]:
+    """Return a table of numbers by name. Raises ValueError."""
+    if not isinstance(value, dict) or not all(type(number) in (int, float) for number in value.values()):
+        raise ValueError("no table of numbers")
+    return {str(name): float(number) for name, number in value.items()}

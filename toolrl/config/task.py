@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+REWARD_MODES = ("strict", "paper", "bfcl")
+REWARD_FUNCTIONS = ("binary", "no_think", "partial_format", "partial_names", "lexicographic", "format", "match", "names")
+NO_CALL = ("list", "text", "either")
 
 
 @dataclass(frozen=True)
@@ -45,3 +52,21 @@ class RewardConfig:
     """Longest time for the verdicts of one group; a worker that takes longer is replaced."""
     audit_rows: int = 256
     """Rows of the pre-flight audit of the verifier; 0 switches it off."""
+
+
+def function_problems(functions: Mapping[str, float]) -> list[str]:
+    """Return what is wrong with `reward.functions`, a line each; a user's own is not imported here."""
+    found = []
+    for name, weight in functions.items():
+        module, colon, function = name.partition(":")
+        if colon and not (all(map(str.isidentifier, module.split("."))) and all(map(str.isidentifier, function.split(".")))):
+            found.append(f"reward.functions: got {name!r}; write a function of your own as module:function")
+        elif not colon and name not in REWARD_FUNCTIONS:
+            close = difflib.get_close_matches(name, REWARD_FUNCTIONS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(REWARD_FUNCTIONS)}, or write module:function"
+            found.append(f"reward.functions: unknown function {name!r}; {hint}")
+        if not math.isfinite(weight):
+            found.append(f"reward.functions: got the weight {weight} for {name!r}; set a finite number")
+    if functions and not any(functions.values()):
+        found.append("reward.functions: every weight is 0, so no answer would be better than another; set one above 0")
+    return found

@@ -10,12 +10,13 @@ from typing import Any
 
 from toolrl.config.schema import ClusterConfig, ModelConfig, RlConfig
 from toolrl.config.sft import SftConfig
+from toolrl.config.task import NO_CALL, REWARD_MODES, function_problems
 
 CHOICES = {
     "model.dtype": ("bfloat16", "float32"),
     "model.attention": ("sdpa", "eager", "flash_attention_2"),
-    "reward.mode": ("strict", "paper", "bfcl"),
-    "reward.no_call": ("list", "text", "either"),
+    "reward.mode": REWARD_MODES,
+    "reward.no_call": NO_CALL,
     "algo.importance": ("token", "off"),
     "learner.optimizer": ("adamw", "muon"),
     "learner.schedule": ("constant", "linear", "cosine"),
@@ -102,6 +103,7 @@ def _rl(config: RlConfig) -> Iterator[str]:
         yield "weights.backend: nccl needs cluster.device=cuda; use gloo"
     if config.cluster.colocated:
         yield "cluster.colocated: got true; engines and learners cannot share GPUs yet, set it to false"
+    yield from function_problems(config.reward.functions)
     if config.algo.clip_low >= 1:
         yield f"algo.clip_low: got {config.algo.clip_low}; set it below 1"
 

@@ -7,9 +7,10 @@ Counts of work (completions, tokens) and staleness are those of what is trained.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from statistics import fmean, pstdev
 
-from toolrl.types import Batch
+from toolrl.types import Batch, Verdict
 
 
 def batch_metrics(batch: Batch, max_staleness: int) -> dict[str, float]:
@@ -59,7 +60,18 @@ def _rewards(batch: Batch) -> dict[str, float]:
         metrics["reward/std"] = pstdev(rewards)
         metrics["reward/format_right"] = fmean(verdict.format_right for verdict in judged)
         metrics["reward/content_right"] = fmean(verdict.content_right for verdict in judged)
+        metrics |= _beside_bfcl([verdict for verdict in judged if verdict.bfcl_right is not None])
     return metrics
+
+
+def _beside_bfcl(verdicts: Sequence[Verdict]) -> dict[str, float]:
+    """Return what BFCL's rules say of the same completions, and how often the mode's lenient reading says the same."""
+    if not verdicts:
+        return {}
+    return {
+        "reward/bfcl_right": fmean(bool(verdict.bfcl_right) for verdict in verdicts),
+        "reward/strict_bfcl_agreement": fmean(verdict.bfcl_right == verdict.content_right for verdict in verdicts),
+    }
 
 
 def _rollouts(batch: Batch) -> dict[str, float]:

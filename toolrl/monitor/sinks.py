@@ -47,6 +47,13 @@ def _share(*names: str) -> Callable[[Metrics], str]:
     return lambda m: "/".join(f"{m[name]:.3f}" if name in m else "-" for name in names) if names[0] in m else ""
 
 
+def _drift(m: Metrics) -> str:
+    if "drift/completion_tokens" not in m:
+        return ""
+    form = f"/{m['drift/format_right']:+.2f}" if "drift/format_right" in m else ""
+    return f"×{m['drift/completion_tokens']:.2f}{form}"
+
+
 def _staleness(m: Metrics) -> str:
     return f"{m['loop/staleness_mean']:.1f}/{m['loop/staleness_max']:.0f}" if "loop/staleness_max" in m else ""
 
@@ -66,11 +73,12 @@ COLUMNS: tuple[tuple[str, int, Callable[[Metrics], str]], ...] = (
     ("held-out", 9, _share("heldout/reward")),
     ("greedy", 7, _share("heldout/greedy")),
     ("form/content", 13, _share("heldout/format_right", "heldout/content_right")),
+    ("len/form", 11, _drift),
     ("stale", 6, _staleness),
     ("comp/s", 7, lambda m: f"{m['loop/completions_per_s']:.1f}" if "loop/completions_per_s" in m else ""),
     ("  seconds", 0, lambda m: "  " + _stages(m)),
 )
-"""Title, width (0: to the end of the line), and what to show."""
+"""Title, width (0: to the end of the line), and what to show. `len/form`: length and form against the first version trained."""
 
 
 class ConsoleSink:

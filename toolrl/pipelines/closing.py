@@ -30,7 +30,7 @@ def facts(inputs: Inputs) -> list[str]:
         lines.append(f"  {inputs.train.left_out} longer than data.max_prompt_tokens left out")
     if inputs.audit is not None:
         tried = sum(check.tried for check in inputs.audit.checks)
-        lines.append(f"verifier: audited on {inputs.audit.rows} rows, {tried} completions that must score 1 or 0 did")
+        lines.append(f"verifier: audited on {inputs.audit.rows} rows, {tried} completions scored as they must")
     return lines
 
 

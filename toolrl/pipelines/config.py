@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from toolrl.config.load import load, settings, to_yaml
+from toolrl.config.load import load, settings, to_yaml, type_name
 from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
 from toolrl.monitor.metrics import METRICS
@@ -43,7 +43,7 @@ def schema_text(kind: type[Any]) -> str:
         lines.append(f"\n{section}:" if lines else f"{section}:")
         for name, doc in docs.items():
             wanted, default = known[f"{section}.{name}"]
-            lines.append(f"  {name}: {default!r}  ({wanted.__name__})\n      {doc}")
+            lines.append(f"  {name}: {default!r}  ({type_name(wanted)})\n      {doc}")
     return "\n".join(lines)
 
 
@@ -56,7 +56,7 @@ def settings_page() -> str:
         for section, docs in _sections(kind):
             for name, doc in docs.items():
                 wanted, default = known[f"{section}.{name}"]
-                parts.append(f"| `{section}.{name}` | {wanted.__name__} | `{default!r}` | {doc.replace('|', chr(92) + '|')} |")
+                parts.append(f"| `{section}.{name}` | {type_name(wanted)} | `{default!r}` | {doc.replace('|', chr(92) + '|')} |")
         parts.append("")
     return "\n".join(parts).rstrip()
 

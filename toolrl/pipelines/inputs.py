@@ -22,6 +22,7 @@ from toolrl.data.tokenizer import ChatTokenizer
 from toolrl.errors import DataError
 from toolrl.protocols import Verifier
 from toolrl.reward.audit import AuditReport, audit
+from toolrl.reward.observed import Observed
 from toolrl.reward.verifier import make_verifier
 from toolrl.types import Draw, Prompt
 
@@ -65,7 +66,7 @@ def start_model(path: str, *, seed: int) -> Iterator[str]:
 
 
 def load_inputs(config: RlConfig) -> Inputs:
-    """Read and check what `config` names. Raises UserError kin, or ScoringError where the audit fails."""
+    """Read and check what `config` names. Raises UserError kin."""
     model_path = resolve_model(config.model.path)
     template = PromptTemplate.load(config.prompt.template, model_path=model_path)
     tokenizer = ChatTokenizer(model_path, template.chat)
@@ -81,13 +82,13 @@ def load_inputs(config: RlConfig) -> Inputs:
     train = load_prompts(config.data.train, part="train")
     heldout = load_prompts(config.data.heldout, part="heldout") if config.data.heldout else ()
     _require_disjoint(train, heldout)
-    verifier = make_verifier(config.reward.mode, config.reward.no_call)
+    verifier = make_verifier(config.reward.mode, config.reward.no_call, config.reward.functions)
     report = audit(verifier, train[: config.reward.audit_rows]) if config.reward.audit_rows else None
     if report is not None:
         report.require_sound()
     held = stream(heldout, config.run.seed ^ _HELDOUT_SALT) if heldout else None
     draws = tuple(held.draw(i) for i in range(min(config.eval.prompts, len(held)))) if held else ()
-    return Inputs(model_path, template, tokenizer, stream(train, config.run.seed), draws, verifier, report)
+    return Inputs(model_path, template, tokenizer, stream(train, config.run.seed), draws, Observed(verifier), report)
 
 
 def _require_disjoint(train: Sequence[Prompt], heldout: Sequence[Prompt]) -> None:

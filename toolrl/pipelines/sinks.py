@@ -6,15 +6,17 @@ from dataclasses import asdict
 from typing import Literal
 
 from toolrl.config.schema import RlConfig
-from toolrl.monitor.lines import JsonlSink
+from toolrl.monitor.drift import Drift, DriftSink
+from toolrl.monitor.lines import JsonlSink, read_lines
 from toolrl.monitor.rundir import RunFolder
 from toolrl.monitor.sinks import ConsoleSink, ManySinks
 from toolrl.protocols import Sink
 from toolrl.types import WeightVersion
 
 
-def open_sinks(config: RlConfig, folder: RunFolder, start: WeightVersion) -> ManySinks:
-    """Open the sinks of a run that goes on from version `start`."""
+def open_sinks(config: RlConfig, folder: RunFolder, start: WeightVersion) -> DriftSink:
+    """Open the sinks of a run that goes on from version `start`, and of whose metrics the folder holds no more than those up to it."""
+    drift = Drift(read_lines(folder.metrics))
     sinks: list[Sink] = [JsonlSink(folder.metrics), ConsoleSink(config.run.steps)]
     if config.monitor.tensorboard:
         from toolrl.monitor.tensorboard_sink import TensorBoardSink
@@ -25,4 +27,4 @@ def open_sinks(config: RlConfig, folder: RunFolder, start: WeightVersion) -> Man
 
         mode: Literal["offline", "online"] = "online" if config.monitor.wandb == "online" else "offline"
         sinks.append(WandbSink(folder.path, project=config.monitor.wandb_project, mode=mode, config=asdict(config)))
-    return ManySinks(sinks)
+    return DriftSink(ManySinks(sinks), drift)

@@ -1,23 +1,27 @@
-"""Completions whose verdict is known before a run: the reference must score 1, and none of the others may.
+"""Completions whose verdict is known before a run: the reference must score full marks, and none of the others may.
 
-A probe that would be right after all (shuffling equal values, a neighbour with the same reference) is not made: it is
-compared with the reference here, by a coarse equality of its own, so that a wrong matcher cannot hide its own faults.
+A probe that could be right after all (shuffling equal values, a neighbour with the same reference) is not made: it is
+compared with what is accepted here, by a coarse equality of its own that forgives all that any mode forgives, so that a
+wrong matcher cannot hide its own faults.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from toolrl.calls.render import render_calls, render_completion, to_json
-from toolrl.calls.schema import ABSENT, arguments_of
-from toolrl.types import Json, Prompt, Tool, ToolCall
+from toolrl.calls.render import render_calls, render_completion
+from toolrl.calls.schema import ABSENT, Place, arguments_of
+from toolrl.types import AcceptedCall, Json, Prompt, ToolCall
 
 THINK = "The request names what is needed."
 PLAIN_ANSWER = f"<think>\n{THINK}\n</think>\nNone of the tools fits this request."
 INSIDE_THINK = "reference inside think"
+_NUMBER = re.compile(r"[+-]?\d{1,300}(?:\.\d{1,300})?(?:[eE][+-]?\d{1,3})?")
+_FORGIVEN = re.compile(r"[\s,./\-_*^'\"]")
 
 
 def right_answers(prompt: Prompt) -> tuple[str, ...]:
@@ -66,27 +70,43 @@ _CALLS: Mapping[str, Callable[[Prompt, Sequence[Prompt]], tuple[ToolCall, ...] |
 
 
 def _differs(calls: Sequence[ToolCall], prompt: Prompt) -> bool:
-    return _coarse(calls, prompt.tools) != _coarse(prompt.reference, prompt.tools)
+    """Whether no mode can take `calls` for what `prompt` accepts: their number is wrong, or a call on either side has no partner."""
+    accepted = prompt.accepted or tuple(AcceptedCall(c.name, {k: (v,) for k, v in c.arguments.items()}) for c in prompt.reference)
+    fits = [[_could_fit(call, each, arguments_of(prompt.tools, each.name)) for each in accepted] for call in calls]
+    return len(calls) != len(accepted) or not all(map(any, fits)) or not all(map(any, zip(*fits, strict=True)))
 
 
-def _coarse(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> list[str]:
-    """Return calls as texts that are equal wherever any mode could take the calls to be equal."""
-    found = []
-    for call in calls:
-        place = arguments_of(tools, call.name)
-        given = {k: _levelled(v) for k, v in call.arguments.items() if _levelled(v) != _levelled(place.default(k))}
-        found.append(to_json([call.name, sorted(given.items())]))
-    return sorted(found)
+def _could_fit(call: ToolCall, accepted: AcceptedCall, place: Place) -> bool:
+    defaults = {key: place.default(key) for key in {*call.arguments, *accepted.values}}
+    given = (_could_be_one_of(value, accepted.values.get(key, (defaults[key],))) for key, value in call.arguments.items())
+    missing = (key for key in accepted.values if key not in call.arguments)
+    may_go = ("" in accepted.values[key] or _could_be_one_of(defaults[key], accepted.values[key]) for key in missing)
+    return _level(call.name) == _level(accepted.name) and all(given) and all(may_go)
 
 
-def _levelled(value: Json) -> Json:
-    """Return a value without the differences that a mode may forgive: number against integer, Unicode form, key order."""
-    if value is ABSENT or value is None or isinstance(value, bool):
+def _could_be_one_of(value: Json, accepted: Sequence[Json]) -> bool:
+    return any(_could_be(value, each) for each in accepted)
+
+
+def _could_be(value: Json, accepted: Json) -> bool:
+    """Whether some mode may take two values to be equal; a list in an accepted object may list what is accepted of a member."""
+    if isinstance(value, Mapping) and isinstance(accepted, Mapping):
+        return all(key in accepted and _could_be_member(item, accepted[key]) for key, item in value.items())
+    if isinstance(value, list | tuple) and isinstance(accepted, list | tuple):
+        return len(value) == len(accepted) and all(map(_could_be, value, accepted))
+    return _level(value) == _level(accepted)
+
+
+def _could_be_member(value: Json, accepted: Json) -> bool:
+    return _could_be(value, accepted) or (isinstance(accepted, list | tuple) and _could_be_one_of(value, accepted))
+
+
+def _level(value: Json) -> str:
+    """Return a value without what a mode may forgive: fractions, numbers in quotes, case, punctuation, Unicode form."""
+    if value is ABSENT:
+        return "absent"
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        return _FORGIVEN.sub("", unicodedata.normalize("NFC", value)).lower()
+    if value is None or isinstance(value, list | tuple | Mapping):
         return repr(value)
-    if isinstance(value, int | float | Decimal):
-        return str(Decimal(str(value)).normalize())
-    if isinstance(value, str):
-        return unicodedata.normalize("NFC", value)
-    if isinstance(value, Mapping):
-        return sorted([key, _levelled(item)] for key, item in value.items())
-    return [_levelled(item) for item in value]
+    return str(Decimal(str(int(value) if isinstance(value, bool) else value)).normalize())

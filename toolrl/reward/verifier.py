@@ -1,91 +1,115 @@
 """The verifiers: (Prompt, text) -> Verdict, pure, total and picklable.
 
-    text ─ parse ─> calls ─ compare with the prompt's reference ─> right, or the Fault that the verdict explains
+    text ─ mode ─> Findings ─ functions ─> Σ weight × value ─> Verdict, with the fault that the mode found
 
-A mode is a way to parse and a way to compare. Beside the reward every verdict says whether the form was right and
-whether the content was, under a lenient reading.
+A mode is a way to read and a way to compare (`modes`); a function makes a number of what was found (`functions`), or is the
+user's own (`custom`). Beside the reward every verdict says whether the form was right and whether the content was, under a
+lenient reading.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from toolrl.calls.fault import Fault, shown
-from toolrl.calls.lenient import content_right, find_calls, quotes_matter
-from toolrl.calls.match import explain
-from toolrl.calls.paper import explain_paper, parse_paper
-from toolrl.calls.parse import FENCE, Answer, Calls, parse
+from toolrl.config.task import NO_CALL, REWARD_MODES, function_problems
 from toolrl.errors import ConfigError
 from toolrl.protocols import Verifier
+from toolrl.reward.custom import Custom
+from toolrl.reward.findings import RIGHT, Findings, Mode
+from toolrl.reward.functions import FUNCTIONS, Function, binary
+from toolrl.reward.modes import BfclMode, PaperMode, StrictMode
 from toolrl.types import Prompt, Reason, Verdict
 
-MODES = ("strict", "paper")
-NO_CALL = ("list", "text", "either")
-_RIGHT = Verdict(1.0, Reason.CORRECT, format_right=True, content_right=True)
+MODES = REWARD_MODES
+BINARY: tuple[tuple[float, Function], ...] = ((1.0, binary),)
 
 
-def make_verifier(mode: str, no_call: str = "either") -> Verifier:
-    """Return the verifier of a mode: strict or paper.
+def make_verifier(mode: str, no_call: str = "either", functions: Mapping[str, float] | None = None) -> Verifier:
+    """Return the verifier of a mode: strict, paper or bfcl.
 
-    `no_call` says what answers an empty reference under strict: an empty `list`, a plain `text`, or `either`; the
-    paper's rules know only the list. Raises ConfigError.
+    `no_call` says what answers an empty reference under strict and bfcl: an empty `list`, a plain `text`, or `either`; the
+    paper's rules know only the list. `functions` are weights by the name of a reward function or `module:function`; none is
+    `{"binary": 1}`. Raises ConfigError with every problem.
     """
     problems = []
     if mode not in MODES:
         problems.append(f"reward.mode: got {mode!r}; choose one of {', '.join(MODES)}")
     if no_call not in NO_CALL:
         problems.append(f"reward.no_call: got {no_call!r}; choose one of {', '.join(NO_CALL)}")
+    problems += function_problems(functions or {})
+    terms, own = [], []
+    for name, weight in (functions or {}).items():
+        if name in FUNCTIONS:
+            terms.append((float(weight), FUNCTIONS[name]))
+        elif ":" in name:
+            try:
+                own.append((float(weight), Custom(name, str(Path.cwd()))))
+            except ConfigError as error:
+                problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return StrictVerifier(no_call) if mode == "strict" else PaperVerifier()
+    return RewardVerifier(_mode(mode, no_call), tuple(terms) if functions else BINARY, tuple(own))
+
+
+def _mode(mode: str, no_call: str) -> Mode:
+    if mode == "paper":
+        return PaperMode()
+    return StrictMode(no_call) if mode == "strict" else BfclMode(no_call)
 
 
 @dataclass(frozen=True, slots=True)
-class StrictVerifier:
-    """Reward 1 for the exact form and calls equal to the reference as data, else 0."""
+class RewardVerifier:
+    """The weighted sum of reward functions over what a mode finds."""
 
-    no_call: str = "either"
+    mode: Mode
+    terms: tuple[tuple[float, Function], ...] = BINARY
+    own: tuple[tuple[float, Custom], ...] = ()
+    """The user's functions."""
+    _right: Verdict = field(init=False, repr=False, compare=False)
 
-    def __call__(self, prompt: Prompt, text: str) -> Verdict:
-        """Return the verdict on `text` as the answer to `prompt`."""
-        parsed = parse(text)
-        fault = parsed if isinstance(parsed, Fault) else self._misplaced(prompt, parsed)
-        if fault is not None:
-            return _wrong(fault, form=False, content=_says_right(prompt, text))
-        calls = parsed.calls if isinstance(parsed, Calls) else ()
-        fault = explain(calls, prompt.reference, prompt.tools)
-        if fault is None:
-            return _RIGHT
-        return _wrong(fault, form=True, content=quotes_matter(calls, prompt.reference, prompt.tools))
+    def __post_init__(self) -> None:
+        right = Verdict(self._sum(RIGHT), Reason.CORRECT, format_right=True, content_right=True)
+        object.__setattr__(self, "_right", right)  # the verdict on every right completion
 
-    def _misplaced(self, prompt: Prompt, parsed: Calls | Answer) -> Fault | None:
-        """Return why a form that can be right is not the one this prompt asks for."""
-        if isinstance(parsed, Calls):
-            if parsed.calls or prompt.reference or self.no_call != "text":
-                return None
-            return Fault(Reason.NO_ANSWER, expected="a plain answer without a block", got="an empty list")
-        if prompt.reference or self.no_call == "list":
-            reason = Reason.CODE_FENCE if parsed.text.startswith(FENCE) else Reason.NO_TOOL_CALL
-            return Fault(reason, expected="<tool_call>", got=shown(parsed.text))
-        return None if parsed.text else Fault(Reason.NO_ANSWER, expected="an answer after the reasoning")
+    @property
+    def full(self) -> float | None:
+        """The reward of a completion that is right; None where it depends on a function of the user's."""
+        return None if self.own else self._right.reward
 
-
-@dataclass(frozen=True, slots=True)
-class PaperVerifier:
-    """Reward 1 by the rules of Tool-N1, surprising verdicts included, else 0."""
+    @property
+    def is_binary(self) -> bool:
+        """Whether a reward is 1 for what is right and 0 for all else."""
+        return self.terms == BINARY and not self.own
 
     def __call__(self, prompt: Prompt, text: str) -> Verdict:
         """Return the verdict on `text` as the answer to `prompt`."""
-        parsed = parse_paper(text)
-        fault = parsed if isinstance(parsed, Fault) else explain_paper(parsed, prompt.reference)
-        if fault is None:
-            return _RIGHT
-        return _wrong(fault, form=not isinstance(parsed, Fault), content=_says_right(prompt, text))
+        found = self.mode.find(prompt, text)
+        verdict = self._right if found.fault is None else self._wrong(found)
+        return self._with_own(prompt, text, verdict) if self.own else verdict
 
+    def _sum(self, found: Findings) -> float:
+        return math.fsum(weight * function(found) for weight, function in self.terms)
 
-def _says_right(prompt: Prompt, text: str) -> bool:
-    return content_right(find_calls(text), prompt.reference, prompt.tools)
+    def _wrong(self, found: Findings) -> Verdict:
+        fault = found.fault
+        assert fault is not None
+        reward = self._sum(found)
+        return Verdict(reward, fault.reason, fault.path, fault.expected, fault.got, found.form, found.content)
 
-
-def _wrong(fault: Fault, *, form: bool, content: bool) -> Verdict:
-    return Verdict(0.0, fault.reason, fault.path, fault.expected, fault.got, format_right=form, content_right=content)
+    def _with_own(self, prompt: Prompt, text: str, verdict: Verdict) -> Verdict:
+        """Add what the user's functions say; the first that fails makes it their failure, and a lone one tells its own reasons."""
+        parts = [verdict.reward or 0.0]
+        told = verdict
+        for weight, function in self.own:
+            said: Verdict | float | None = function(prompt, text)
+            if isinstance(said, Verdict):
+                told = replace(said, format_right=verdict.format_right, content_right=verdict.content_right)
+                said = said.reward
+            if said is None:
+                return told
+            parts.append(weight * said)
+        lone = len(self.own) == 1 and not self.terms
+        return replace(told if lone else verdict, reward=math.fsum(parts))
