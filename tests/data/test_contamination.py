@@ -136,6 +136,14 @@ def test_words_of_others_and_other_words_are_no_hit(guard):
     assert guard.hits(prompt(LONG + " Please.")) == ()  # what is reworded or longer is not found: the guard says so
 
 
+@pytest.mark.parametrize(
+    "parameters", [{}, {"properties": []}, {"properties": {"\ud800": True, "b": {"type": [3, None]}, "c": {"type": {}}}}]
+)
+def test_no_prompt_is_too_odd_to_be_looked_at(guard, parameters):
+    odd = (Tool("\ud800", "", parameters),)
+    assert guard.hits(prompt("\ud800 \x00", LONG, tools=odd)) == (Hit("Own", REQUEST),)
+
+
 def test_an_item_without_tools_is_known_by_its_request_alone(tmp_path):
     guard = Guard.load([guard_file(tmp_path, "Own", ([LONG, SHORT], ()))])
     assert guard.hits(prompt(LONG, tools=())) == (Hit("Own", REQUEST),)

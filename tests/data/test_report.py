@@ -174,6 +174,8 @@ def test_whatever_the_data_say_the_page_shows_it_and_runs_nothing():
     assert [name for name, _ in reader.attributes] == [name for name, _ in plain.attributes]
     assert reader.style == plain.style
     assert HOSTILE in reader.text
+    tags = {"quoted_json": {"rows": 1, "samples": [{"id": "c", "detail": "<i>: <b>1</b> -> <u>2</u>"}]}}
+    assert "c <i> <b>1</b> → <u>2</u>" in read(REPORT | {"repaired": tags}).text
     assert reader.text.count("<script>alert(1)</script>") >= 20
 
 

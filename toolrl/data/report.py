@@ -52,7 +52,7 @@ def summary(report: Mapping[str, Any]) -> str:
 def page(report: Mapping[str, Any]) -> str:
     """Return the report as one HTML page."""
     kept, dropped = report["kept"], report["dropped"]
-    whole = max(1, sum(kept.values()) + sum(each["rows"] for each in dropped.values()))
+    whole = sum(kept.values()) + sum(each["rows"] for each in dropped.values())
     return _template().render(
         report=report,
         kept=sum(kept.values()),
