@@ -146,6 +146,8 @@ def _is_member(value: Json, options: Json) -> bool:
 
 
 def _told_member(options: Json) -> Json:
+    if isinstance(options, str):
+        return InWords(f"one character of {describe(options)}")
     return told(options) if isinstance(options, list) else options
 
 
