@@ -15,6 +15,7 @@ from typing import Any
 
 from toolrl.data.chat import read_message
 from toolrl.data.fields import read_list, read_name
+from toolrl.data.formats.foreign import as_text, as_text_schema
 from toolrl.data.jsonfile import json_rows
 from toolrl.data.jsontext import dumps
 from toolrl.data.schemas import ORIGIN_LANGUAGE, read_tools
@@ -39,7 +40,7 @@ def read(row: Mapping[str, Any], origin: Origin) -> Dialogue:
         raise DataError("`id`: expected the name of the question, got nothing; add it")
     tools = read_tools(read_list(row, "function"))
     if language := _LANGUAGE.match(name):
-        tools = tuple(replace(tool, parameters={**tool.parameters, ORIGIN_LANGUAGE: language[1]}) for tool in tools)
+        tools = tuple(replace(tool, parameters=as_text_schema(tool.parameters, language[1])) for tool in tools)
     accepted = tuple(_accepted(call, f"ground_truth[{i}]") for i, call in enumerate(_truth(row, name, origin.file)))
     return Dialogue(
         id=name,
@@ -92,20 +93,24 @@ def _accepted(call: Json, where: str) -> AcceptedCall:
 
 
 def _reference(call: AcceptedCall, tools: tuple[Tool, ...]) -> ToolCall:
-    required: list[str] = next((tool.parameters.get("required", []) for tool in tools if tool.name == call.name), [])
-    return ToolCall(call.name, _first({name: list(values) for name, values in call.values.items()}, required))
+    parameters = next((tool.parameters for tool in tools if tool.name == call.name), {})
+    known, language = parameters.get("properties") or {}, parameters.get(ORIGIN_LANGUAGE)
+    values = {name: list(right) for name, right in call.values.items() if name in known or "" not in right}
+    arguments = _first(values, parameters.get("required", []))
+    if language:
+        arguments = {name: as_text(value, known.get(name, {}), language) for name, value in arguments.items()}
+    return ToolCall(call.name, arguments)
 
 
 def _first(values: Mapping[str, Json], required: list[str]) -> dict[str, Json]:
-    """Return the first right value of each argument; one that may only be left out is."""
+    """Return the first right value of each argument; where "" or null is all there is, the argument is left out if it may be."""
     found = {}
     for name, right in values.items():
-        if not isinstance(right, list):
-            found[name] = right
-        elif stated := [value for value in right if value != ""]:
+        stated = [value for value in right if value not in ("", None)] if isinstance(right, list) else [right]
+        if stated:
             found[name] = _plain(stated[0])
-        elif name in required:
-            found[name] = ""
+        elif "" not in right or name in required:
+            found[name] = right[0] if right else None
     return found
 
 
