@@ -25,7 +25,13 @@ def signature(tool: Tool) -> list[Json]:
     """Return a tool's name and the sorted names and types of its arguments."""
     properties = tool.parameters.get("properties")
     arguments = properties.items() if isinstance(properties, dict) else ()
-    return [tool.name, sorted([name, dumps(spec.get("type") if isinstance(spec, dict) else None)] for name, spec in arguments)]
+    return [tool.name, sorted([name, _type(spec)] for name, spec in arguments)]
+
+
+def _type(spec: Json) -> str:
+    """Return the JSON text of the type that a schema states."""
+    word = spec.get("type") if isinstance(spec, dict) else None
+    return f'"{word}"' if isinstance(word, str) and word.isalpha() else dumps(word)
 
 
 def digest(prompt: Prompt) -> bytes:

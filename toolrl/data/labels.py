@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator, FormatChecker, TypeChecker
@@ -21,6 +22,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from toolrl.data.jsontext import dumps, loads
+from toolrl.data.schemas import ORIGIN_TYPE
 from toolrl.types import Json, Tool, ToolCall
 
 
@@ -71,6 +73,10 @@ _ALTERNATIVES = frozenset({"anyOf", "oneOf"})
 _NO_FORMATS = FormatChecker(formats=())
 """A pattern that Python's `re` does not know may well be a right one."""
 _SCHEMAS_KEPT = 8192
+_SILENT = frozenset({"type", "title", "description", "default", ORIGIN_TYPE})
+"""Words of a schema that forbid nothing, and `type`."""
+_SURELY: Mapping[str, tuple[type, ...]] = {"string": (str,), "boolean": (bool,), "integer": (int,), "number": (int, Decimal)}
+"""Types of values that are right for a type word; others may be too."""
 
 
 def contradiction(reference: tuple[ToolCall, ...], tools: tuple[Tool, ...]) -> Contradiction | None:
@@ -87,7 +93,7 @@ def contradiction(reference: tuple[ToolCall, ...], tools: tuple[Tool, ...]) -> C
 
 def breaches(arguments: Mapping[str, Json], tool: Tool) -> list[Breach]:
     """Return every place in a call's arguments with a wrong type or choice; none where the schema cannot be used."""
-    validator, _ = _validator(dumps(tool.parameters))
+    validator = _compiled(dumps(tool.parameters)).validator
     try:
         return [_breach(error) for error in validator.iter_errors(arguments)] if validator else []
     except (Unresolvable, RecursionError):
@@ -113,11 +119,13 @@ def place(path: str, parts: Iterable[str | int]) -> str:
 
 
 def _call_fault(call: ToolCall, tool: Tool, path: str) -> Contradiction | None:
-    validator, problem = _validator(dumps(tool.parameters))
-    if validator is None:
-        return Contradiction(Fault.INVALID_SCHEMA, path, problem)
+    schema = _compiled(dumps(tool.parameters))
+    if schema.validator is None:
+        return Contradiction(Fault.INVALID_SCHEMA, path, schema.problem)
+    if schema.plainly_fits(call.arguments):
+        return None
     try:
-        return next(_faults(call.arguments, validator, path), None)
+        return next(_faults(call.arguments, schema.validator, path), None)
     except (Unresolvable, RecursionError) as error:
         return Contradiction(Fault.INVALID_SCHEMA, path, f"its $ref leads nowhere: {error}")
 
@@ -138,15 +146,43 @@ def _contradiction(error: ValidationError, path: str) -> Contradiction:
     return Contradiction(_RULES.get(rule, Fault.OUTSIDE_SCHEMA), where, f"{rule} {dumps(error.validator_value)[:80]}, got {got}")
 
 
+class _Compiled(NamedTuple):
+    """A schema made ready."""
+
+    validator: Any
+    """None where it is no JSON schema."""
+    problem: str = ""
+    plain: Mapping[str, tuple[type, ...]] = MappingProxyType({})
+    """The arguments of which the schema says the type and no more, each with the types of values that are surely right."""
+    required: frozenset[str] = frozenset()
+
+    def plainly_fits(self, arguments: Mapping[str, Json]) -> bool:
+        """Whether the arguments fit for sure: what the library finds out too, at twenty times the cost."""
+        return self.required <= arguments.keys() and all(type(value) in self.plain.get(name, ()) for name, value in arguments.items())
+
+
+def _compile_plain(schema: Mapping[str, Any], validator: Any) -> _Compiled:
+    required = frozenset(schema.get("required", ()))
+    if schema.get("type") != "object" or not schema.keys() <= _SILENT | {"properties", "required"}:
+        return _Compiled(validator, required=required | {""})  # nothing is plain, not even no arguments
+    members = schema.get("properties", {}).items()
+    plain = {
+        name: _SURELY[spec["type"]]
+        for name, spec in members
+        if isinstance(spec, dict) and spec.keys() <= _SILENT and isinstance(spec.get("type"), str) and spec["type"] in _SURELY
+    }
+    return _Compiled(validator, plain=plain, required=required)
+
+
 @lru_cache(maxsize=_SCHEMAS_KEPT)
-def _validator(parameters: str) -> tuple[Any, str]:
-    """Return the validator of a schema's text, or None and what is wrong. Data sets repeat tools, so most are made once."""
+def _compiled(parameters: str) -> _Compiled:
+    """Return the schema of a text, made ready. Data sets repeat tools, so most are made once."""
     schema = loads(parameters)
     try:
         Draft202012Validator.check_schema(schema, format_checker=_NO_FORMATS)
     except SchemaError as error:
-        return None, f"parameters{''.join(f'.{p}' for p in error.absolute_path)}: {error.message[:160]}"
-    return _Validator(schema, registry=Registry()), ""
+        return _Compiled(None, f"parameters{''.join(f'.{p}' for p in error.absolute_path)}: {error.message[:160]}")
+    return _compile_plain(schema, _Validator(schema, registry=Registry()))
 
 
 def _is_integer(checker: TypeChecker, value: Json) -> bool:

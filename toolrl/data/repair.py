@@ -71,28 +71,32 @@ class Mended(NamedTuple):
 
 def repaired(prompt: Prompt) -> Mended:
     """Return the prompt with every certain repair of its reference and accepted values."""
-    fault = contradiction(prompt.reference, prompt.tools)
-    if fault is None and not prompt.accepted and not any(_holds_fraction(call.arguments) for call in prompt.reference):
-        return Mended(prompt, (), None)  # nearly every row
     made: list[Repair] = []
-    calls = tuple(_call(call, prompt, f"[{i}]", made) for i, call in enumerate(prompt.reference))
-    if (fault := contradiction(calls, prompt.tools)) is not None:
-        return Mended(prompt, (), fault)
+    calls = prompt.reference
+    if contradiction(calls, prompt.tools) is not None:
+        calls = tuple(_call(call, prompt, f"[{i}].arguments", made) for i, call in enumerate(calls))
+        if (fault := contradiction(calls, prompt.tools)) is not None:
+            return Mended(prompt, (), fault)
+    calls = tuple(_integers(call, prompt.tools, f"[{i}].arguments", made) for i, call in enumerate(calls))
     accepted = tuple(_accepted(call, prompt, f"accepted[{i}]", made) for i, call in enumerate(prompt.accepted))
     return Mended(replace(prompt, reference=calls, accepted=accepted) if made else prompt, tuple(made), None)
 
 
 def _call(call: ToolCall, prompt: Prompt, path: str, made: list[Repair]) -> ToolCall:
-    """Return the call as the first tool of its name takes it as it is, or else once it is mended; or as near as the first comes."""
-    offered = [tool for tool in prompt.tools if tool.name == call.name]
-    offered = [tool for tool in offered if contradiction((call,), (tool,)) is None] or offered
-    found = [_mend(call.arguments, tool, prompt.messages, f"{path}.arguments") for tool in offered]
-    fits = [i for i, tool in enumerate(offered) if contradiction((ToolCall(call.name, found[i][0]),), (tool,)) is None]
-    if not found:
-        return call
-    arguments, repairs = found[fits[0] if fits else 0]
+    """Return the call mended for the first tool of its name that then takes it; or else as near as it comes to the first."""
+    found = [(tool, *_mend(call.arguments, tool, prompt.messages, path)) for tool in prompt.tools if tool.name == call.name]
+    takes = (each for each in found if contradiction((ToolCall(call.name, each[1]),), each[:1]) is None)
+    _, arguments, repairs = next(takes, found[0] if found else (None, call.arguments, ()))
     made += repairs
-    return ToolCall(call.name, arguments) if repairs else call
+    return ToolCall(call.name, arguments)
+
+
+def _integers(call: ToolCall, tools: Sequence[Tool], path: str, made: list[Repair]) -> ToolCall:
+    """Return a call that fits, written with plain integers where the tool that takes it says so."""
+    if not any(map(_holds_fraction, call.arguments.values())):  # nearly every call
+        return call
+    taken_by = next(tool for tool in tools if tool.name == call.name and contradiction((call,), (tool,)) is None)
+    return ToolCall(call.name, _whole(call.arguments, Place(taken_by.parameters), path, made))
 
 
 def _accepted(call: AcceptedCall, prompt: Prompt, path: str, made: list[Repair]) -> AcceptedCall:
@@ -112,7 +116,7 @@ def _value(name: str, value: Json, tool: Tool, messages: Sequence[Message], path
         return value
     arguments, found = _mend({name: value}, tool, messages, path)
     made += found
-    return arguments.get(name, LEFT_OUT)
+    return _whole(arguments, Place(tool.parameters), path, made).get(name, LEFT_OUT)
 
 
 def _mend(given: Mapping[str, Json], tool: Tool, messages: Sequence[Message], path: str) -> tuple[Mapping[str, Json], list[Repair]]:
@@ -127,7 +131,7 @@ def _mend(given: Mapping[str, Json], tool: Tool, messages: Sequence[Message], pa
             _put(arguments, parts, fix.value)
             after = "left out" if fix.value is ABSENT else dumps(fix.value)[:80]
             made.append(Repair(fix.kind, f"{place(path, parts)}: {dumps(got)[:80]} -> {after}"))
-    return _whole(arguments, root, path, made), made
+    return arguments, made
 
 
 def _fix(breach: Breach, root: Place, messages: Sequence[Message]) -> _Fix | None:
