@@ -1,6 +1,9 @@
+import json
+
 import pytest
 
-from toolrl.data.chat import chat_prompt
+from toolrl.data.chat import chat_dialogue, chat_prompt
+from toolrl.data.steps import Origin, steps
 from toolrl.errors import DataError
 from toolrl.types import Message, Tool, ToolCall
 
@@ -28,6 +31,20 @@ def test_earlier_calling_turns_are_history_with_their_calls():
     assert [m.role for m in got.messages] == ["user", "assistant", "tool", "assistant", "user"]
     assert got.messages[1].tool_calls == (WARM,)
     assert got.messages[2] == Message("tool", "21")
+
+
+def test_a_dialogue_without_a_spelled_out_reference_is_cut_into_every_turn_of_the_assistant():
+    row = {"id": "d", "messages": [USER, CALLING, RESULT, SAYING, USER, CALLING], "tools": TOOLS}
+    prompts = steps(chat_dialogue(row, Origin("i", "s")))
+    assert [(p.id, p.reference, len(p.messages)) for p in prompts] == [("d#1", (WARM,), 1), ("d#2", (), 3), ("d#3", (WARM,), 5)]
+    assert len(steps(chat_dialogue(row | {"answer": []}, Origin("i", "s")))) == 1
+
+
+def test_lists_may_be_json_text_as_columns_of_tables_hold_them():
+    row = {"messages": json.dumps([USER, CALLING]), "tools": json.dumps(TOOLS)}
+    assert chat_dialogue(row, Origin("i", "s")) == chat_dialogue({"messages": [USER, CALLING], "tools": TOOLS}, Origin("i", "s"))
+    with pytest.raises(DataError, match="`tools`: expected a list or its JSON text"):
+        chat_dialogue(row | {"tools": "[{"}, Origin("i", "s"))
 
 
 def test_a_plain_last_answer_means_that_no_tool_fits():

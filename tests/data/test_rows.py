@@ -1,11 +1,14 @@
 import json
 import pickle
+import tracemalloc
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from toolrl.data.rows import read_rows, to_prompt
-from toolrl.errors import DataError
+from toolrl.data.rows import RawRow, read_prompts_of, read_rows, to_prompt
+from toolrl.data.store import PromptWriter
+from toolrl.errors import ConfigError, DataError
 from toolrl.types import Message, Prompt, Tool, ToolCall
 
 ROW = {
@@ -94,6 +97,82 @@ def test_the_kind_is_told_row_by_row():
     assert [p.reference[0].name for p in prompts] == ["temperature", "f"]
 
 
+ACE = {"system": "Tools: []", "conversations": [{"from": "user", "value": "x"}, {"from": "assistant", "value": "[f(a=Oslo)]"}]}
+XLAM = {"id": 1, "query": "x", "answers": '[{"name": "f", "arguments": {}}]', "tools": "[]"}
+
+
+def test_rows_of_several_formats_may_stand_in_one_file(tmp_path):
+    hermes = {"conversations": [{"from": "human", "value": "x"}, {"from": "gpt", "value": "y"}], "tools": []}
+    rlla = {"instruction": "i", "input": "x", "output": "<response>y</response>"}
+    bfcl = {"id": "b", "question": [[{"role": "user", "content": "x"}]], "function": [], "ground_truth": []}
+    read = list(read_prompts_of(write(tmp_path, *map(json.dumps, (ROW, XLAM, ACE, hermes, rlla, bfcl)))))
+    assert [row.kind for row, _ in read] == ["chat", "xLAM", "ToolACE", "Hermes", "ToolRL", "BFCL"]
+    assert [len(prompts) for _, prompts in read] == [1, 1, 0, 1, 1, 1]
+    assert read[2][0] == RawRow(f"{tmp_path}/rows.jsonl:3", "ToolACE", multi_turn=False, unreadable=read[2][0].unreadable)
+    assert "text must stand in quotes" in read[2][0].unreadable
+
+
+def test_a_row_of_a_published_set_that_cannot_be_read_does_not_stop_the_rest_but_the_users_own_does(tmp_path):
+    mine = json.dumps(ROW | {"messages": []})
+    assert [bool(prompts) for _, prompts in read_prompts_of(write(tmp_path, json.dumps(ACE), json.dumps(XLAM)))] == [False, True]
+    with pytest.raises(DataError, match=r"rows\.jsonl:1: expected a user turn"):
+        list(read_prompts_of(write(tmp_path, mine, json.dumps(ROW))))
+    with pytest.raises(DataError, match=r"rows\.jsonl:1: conversations\[1\].*leave such rows out with `toolrl prepare`"):
+        list(read_rows(write(tmp_path, json.dumps(ACE))))
+
+
+def test_any_row_may_be_passed_over_when_asked_but_not_what_is_no_json(tmp_path):
+    path = write(tmp_path, json.dumps(ROW | {"messages": []}), '{"query": "x"}', "[]", json.dumps(ROW))
+    read = list(read_prompts_of(path, skip_unreadable=True))
+    assert [(row.kind, len(prompts)) for row, prompts in read] == [("chat", 0), ("", 0), ("", 0), ("chat", 1)]
+    with pytest.raises(DataError, match="not one JSON value"):
+        list(read_prompts_of(write(tmp_path, "{"), skip_unreadable=True))
+
+
+def test_a_format_that_is_named_is_the_one_that_reads(tmp_path):
+    ((row, prompts),) = read_prompts_of(write(tmp_path, json.dumps(ROW)), "toolace")
+    assert (row.kind, prompts) == ("ToolACE", ())
+    assert "`system`: expected text, got nothing" in row.unreadable
+    with pytest.raises(ConfigError, match="format: got 'csv'; name one of auto, chat, xlam"):
+        read_prompts_of(tmp_path / "rows.jsonl", "csv")
+
+
+def test_what_is_not_there_is_refused_before_a_row_is_asked_for(tmp_path):
+    with pytest.raises(DataError, match="no such file or folder"):
+        read_prompts_of(tmp_path / "nowhere.jsonl")
+
+
+def test_a_prepared_file_is_read_back_as_it_is(tmp_path):
+    written = list(read_rows(write(tmp_path, json.dumps(ROW), json.dumps(XLAM))))
+    with PromptWriter(tmp_path / "train.parquet") as writer:
+        for prompt in written:
+            writer.write(prompt)
+    assert [prompts for _, prompts in read_prompts_of(tmp_path / "train.parquet")] == [(prompt,) for prompt in written]
+
+
+def test_dialogues_in_a_parquet_file_are_read_like_those_in_json(tmp_path):
+    import datasets
+
+    calling = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": '{"n": 1.50}'}}]}
+    row = {"id": "p", "messages": [{"role": "user", "content": "x"}, calling], "tools": json.dumps([{"name": "f"}])}
+    datasets.Dataset.from_list([row]).to_parquet(tmp_path / "x.parquet")
+    (prompt,) = read_rows(tmp_path / "x.parquet")
+    assert prompt.reference == (ToolCall("f", {"n": Decimal("1.50")}),)
+    assert [replace(prompt, source="rows.jsonl")] == list(read_rows(write(tmp_path, json.dumps(row))))
+
+
+def test_a_million_rows_are_never_held(tmp_path):
+    path = tmp_path / "many.jsonl"
+    with path.open("w") as file:
+        for i in range(8_000):
+            file.write(json.dumps(ROW | {"id": str(i), "pad": "x" * 500}) + "\n")
+    tracemalloc.start()
+    assert sum(len(prompts) for _, prompts in read_prompts_of(path)) == 8_000
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 1e6 < path.stat().st_size
+
+
 def test_every_real_row_is_read_and_none_is_changed(shared_data):
     for name in ("tool_calling/train.jsonl", "tool_calling/test.jsonl", "apibank/unified.jsonl"):
         path = shared_data / name
@@ -104,6 +183,15 @@ def test_every_real_row_is_read_and_none_is_changed(shared_data):
             assert [(c.name, c.arguments) for c in prompt.reference] == [(c["name"], c["arguments"]) for c in row["answer"]]
             assert [(t.name, t.parameters) for t in prompt.tools] == [(t["name"], t["parameters"]) for t in row["tools"]]
             assert [m.role for m in prompt.messages] == [m["role"] for m in row["messages"]]
+
+
+def test_real_rows_are_multi_turn_where_their_own_word_says_so(shared_data):
+    for name in ("tool_calling/train.jsonl", "tool_calling/test.jsonl"):
+        with (shared_data / name).open() as lines:
+            kinds = [json.loads(line)["kind"] for line in lines]
+        rows = [row for row, prompts in read_prompts_of(shared_data / name) if len(prompts) == 1]
+        assert [row.multi_turn for row in rows] == [kind.endswith("_multi_turn") for kind in kinds]
+        assert {row.kind for row in rows} == {"chat"}
 
 
 def test_steps_of_one_real_dialogue_share_its_name(shared_data):
