@@ -195,6 +195,13 @@ CHAT = [{"type": "function", "function": {"name": "weather_now", "description": 
 CALL = {"name": "weather_now", "arguments": {"place": "Oslo"}}
 ROWS = {
     "xLAM": {"id": 1, "query": SHORT, "answers": json.dumps([CALL]), "tools": json.dumps(XLAM)},
+    "ToolACE": {
+        "system": f"You have these functions:\n{json.dumps(BFCL['function'])}\nAnswer with calls.",
+        "conversations": [{"from": "human", "value": SHORT}, {"from": "gpt", "value": '[weather.now(place="Oslo")]'}],
+    },
+    "Hermes": {"conversations": [
+        {"from": "system", "value": f"Call functions. <tools>{json.dumps(CHAT)}</tools>"}, {"from": "human", "value": SHORT},
+        {"from": "gpt", "value": f"<tool_call>\n{json.dumps(CALL)}\n</tool_call>"}]},
     "chat": {"messages": [{"role": "user", "content": f" {SHORT}\n"}], "tools": CHAT, "answer": [CALL]},
     "chat, multi-turn": {"tools": CHAT, "messages": [
         {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": SHORT},
@@ -237,6 +244,17 @@ def test_real_rows_that_stand_in_no_benchmark_are_no_hits(shared_data):
     """Of 2,635 user turns two are in API-Bank, "Thank you!" and "Thank you for your help!": too short to tell."""
     prompts = [p for part in ("train", "test") for _, ps in read_prompts_of(shared_data / "tool_calling" / f"{part}.jsonl") for p in ps]
     assert training_hits(prompts) == ""
+
+
+def test_every_prompt_of_a_bfcl_file_is_a_hit(shared_data):
+    guard, looked = Guard.shipped(), 0
+    for file in sorted((shared_data / "bfcl_v4").glob("BFCL_v4_*.json")):
+        for row, prompts in read_prompts_of(file):
+            assert len(prompts) == 1 or row.unreadable
+            for each in prompts:
+                assert Hit("BFCL", REQUEST_AND_TOOLS if each.tools else REQUEST) in guard.hits(each)
+            looked += len(prompts)
+    assert looked == 3625  # the 16 of live_relevance have no answer, so they are no prompts
 
 
 def test_every_step_of_api_bank_is_a_hit(shared_data):

@@ -32,6 +32,15 @@ def test_bfcl_items_that_name_classes_come_without_tools(items):
     assert items("bfcl", "BFCL_v4_multi_turn_base.json", row) == [Item(("a", "b"))]
 
 
+def test_bfcl_items_of_other_languages_are_known_as_asked_and_as_shown(items):
+    java = {"name": "f", "parameters": {"type": "dict", "properties": {"a": {"type": "HashMap"}}}}
+    asked, shown = items(
+        "bfcl", "BFCL_v4_x.json", {"id": "simple_java_1", "question": [[{"role": "user", "content": "a"}]], "function": [java]}
+    )
+    assert (asked.counted, "type" in asked.tools[0].parameters["properties"]["a"]) == (True, False)
+    assert (shown.counted, shown.tools[0].parameters["properties"]["a"]["type"]) == (False, "string")
+
+
 def test_an_api_bank_dialogue_is_a_line_or_a_file(items):
     turns = [{"role": "User", "text": "a"}, {"role": "AI", "text": "b"}, {"role": "API", "api_name": "f"}, {"role": "User", "text": "c"}]
     assert items("apibank", "level1.jsonl", {"file": "x", "turns": turns}) == [Item(("a", "c"))]

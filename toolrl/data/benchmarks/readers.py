@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from toolrl.data.formats.foreign import NAMES, as_text_schema
 from toolrl.data.jsonfile import json_rows
 from toolrl.data.rows import read_prompts_of
 from toolrl.data.schemas import read_tools
@@ -99,7 +100,10 @@ def _bfcl(rows: Iterable[Row]) -> Iterator[Item]:
             for role, run in groupby(messages, key=lambda message: message["role"]):
                 texts = [message["content"] for message in run] if role == "user" else []
                 turns += texts + (["\n".join(texts)] if len(texts) > 1 else [])
-        yield Item(tuple(turns), read_tools(row.get("function", [])))  # multi-turn items name classes, whose functions stand elsewhere
+        tools = read_tools(row.get("function", []))  # multi-turn items name classes, whose functions stand elsewhere
+        yield Item(tuple(turns), tools)
+        if (language := str(row.get("id")).removeprefix("simple_").rpartition("_")[0]) in NAMES:  # also as `formats.bfcl` shows them
+            yield Item(tuple(turns), tuple(replace(t, parameters=as_text_schema(t.parameters, language)) for t in tools), counted=False)
 
 
 def _apibank(rows: Iterable[Row]) -> Iterator[Item]:
