@@ -44,12 +44,13 @@ def match_calls(predicted: Sequence[P], reference: Sequence[R], differ: Differ[P
     return _explained(pairs, left, missing)
 
 
-def all_fit(predicted: Sequence[P], reference: Sequence[R], differ: Differ[P, R]) -> bool:
-    """Whether `match_calls` would return None; quicker where it would not, as nothing is explained."""
-    pairs = _Pairs(predicted, reference, differ)
-    if len(predicted) != len(reference) or pairs.fit_in_order():
-        return len(predicted) == len(reference)
-    matching = _Matching(pairs.fit, len(reference))
+def all_fit(predicted: Sequence[P], reference: Sequence[R], fits: Fits[P, R]) -> bool:
+    """Whether each predicted call fits a reference call of its own and none is left over."""
+    if len(predicted) != len(reference):
+        return False
+    if all(fits(p, r) for p, r in zip(predicted, reference, strict=True)):
+        return True
+    matching = _Matching(lambda i, j: fits(predicted[i], reference[j]), len(reference))
     return len(predicted) > 1 and all(matching.add(left) for left in range(len(predicted)))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from toolrl.calls.render import to_json
-from toolrl.calls.schema import ABSENT
+from toolrl.calls.schema import ABSENT, Place
 from toolrl.types import Json, Reason
 
 MAX_SHOWN = 200
@@ -42,10 +42,12 @@ class Difference(NamedTuple):
     path: str
     expected: Json
     got: Json
+    place: Place | None = None
+    """Where the values stand in the schema, if that was looked at."""
 
     def under(self, prefix: str) -> Difference:
         """Return the same difference seen from one level further out."""
-        return Difference(self.reason, prefix + self.path, self.expected, self.got)
+        return self._replace(path=prefix + self.path)
 
     def told(self, prefix: str) -> Fault:
         """Return the difference in words, `prefix` being the way to where the comparison began."""

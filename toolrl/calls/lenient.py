@@ -11,10 +11,12 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
+from toolrl.calls.assign import all_fit
+from toolrl.calls.fault import Difference
 from toolrl.calls.jsontext import LOOSE, MAX_CHARS, JsonError, decode, scan
-from toolrl.calls.match import equal, kind_of
+from toolrl.calls.match import call_differences, differences, explain, is_default, kind_of
 from toolrl.calls.parse import CALL, END_THINK, MAX_CALLS
-from toolrl.calls.schema import Place, arguments_of
+from toolrl.calls.schema import ABSENT, Place, arguments_of
 from toolrl.types import Json, Tool, ToolCall
 
 MAX_VALUES = 256
@@ -26,22 +28,21 @@ _VALUE = re.compile(r'[\[{"]')
 _NAMES = ("name", "function", "tool", "tool_name")
 _ARGUMENTS = ("arguments", "parameters", "args")
 _KINDS_OF_TYPE = {"integer": "number", "number": "number", "boolean": "boolean", "array": "array", "object": "object", "null": "null"}
-_NO_TEXT = frozenset((int, float, Decimal, bool, type(None)))
+_NO_TEXT = frozenset((int, float, Decimal, bool, type(None), type(ABSENT)))
 _NOT_TEXT = re.compile(r"[ \t\n\r]*[\[{\-0-9tfnTF]")
 """How a text begins that may encode anything but a text."""
 
 
 def content_right(calls: Sequence[ToolCall] | None, reference: Sequence[ToolCall], tools: Sequence[Tool]) -> bool:
     """Whether `calls` are the reference, values in quotes read as what the schema asks for; None never is."""
-    if calls is None or len(calls) != len(reference):
+    if calls is None:
         return False
-    return equal(_unquoted(calls, tools), _unquoted(reference, tools), tools)
+    return all_fit(calls, [(call, arguments_of(tools, call.name)) for call in reference], _fits)
 
 
 def quotes_matter(calls: Sequence[ToolCall], reference: Sequence[ToolCall], tools: Sequence[Tool]) -> bool:
     """Whether calls that are not the reference are right once values in quotes are read as what the schema asks for."""
-    unquoted = _unquoted(calls, tools), _unquoted(reference, tools)
-    return unquoted != ([*calls], [*reference]) and equal(*unquoted, tools)
+    return content_right(calls, reference, tools) and explain(calls, reference, tools) is not None
 
 
 def find_calls(text: str) -> tuple[ToolCall, ...] | None:
@@ -104,12 +105,18 @@ def _opened(text: str) -> Json:
         return None
 
 
-def _unquoted(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> list[ToolCall]:
-    return [call if all(map(_is_settled, call.arguments.values())) else _unquoted_call(call, tools) for call in calls]
+def _fits(predicted: ToolCall, target: tuple[ToolCall, Place]) -> bool:
+    return all(map(_vanishes, call_differences(predicted, *target)))
 
 
-def _unquoted_call(call: ToolCall, tools: Sequence[Tool]) -> ToolCall:
-    return ToolCall(call.name, _as_asked(call.arguments, arguments_of(tools, call.name)))
+def _vanishes(difference: Difference) -> bool:
+    """Whether two values that differ do not once both are read as what the schema asks for."""
+    place, expected, got = difference.place, difference.expected, difference.got
+    if place is None or (_is_settled(expected) and _is_settled(got)):
+        return False
+    if got is ABSENT or expected is ABSENT:
+        return is_default(_as_asked(expected if got is ABSENT else got, place), place)
+    return next(differences(_as_asked(got, place), _as_asked(expected, place), place), None) is None
 
 
 def _as_asked(value: Json, place: Place) -> Json:

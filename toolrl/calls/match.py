@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from toolrl.calls.assign import all_fit, match_calls
+from toolrl.calls.assign import match_calls
 from toolrl.calls.fault import Difference, Fault, describe, step
 from toolrl.calls.schema import ABSENT, Place, arguments_of
 from toolrl.types import Json, Reason, Tool, ToolCall
@@ -30,20 +30,8 @@ def explain(predicted: Sequence[ToolCall], reference: Sequence[ToolCall], tools:
     """Return None where `predicted` equals `reference`, else the first thing that is wrong with it."""
     if not reference and predicted:
         return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
-    return match_calls(predicted, _targets(reference, tools), _differ)
-
-
-def equal(predicted: Sequence[ToolCall], reference: Sequence[ToolCall], tools: Sequence[Tool]) -> bool:
-    """Whether `explain` would return None."""
-    return all_fit(predicted, _targets(reference, tools), _differ)
-
-
-def _targets(reference: Sequence[ToolCall], tools: Sequence[Tool]) -> list[tuple[ToolCall, Place]]:
-    return [(call, arguments_of(tools, call.name)) for call in reference]
-
-
-def _differ(predicted: ToolCall, target: tuple[ToolCall, Place]) -> Iterator[Difference]:
-    return call_differences(predicted, *target)
+    targets = [(call, arguments_of(tools, call.name)) for call in reference]
+    return match_calls(predicted, targets, lambda call, target: call_differences(call, *target))
 
 
 def call_differences(predicted: ToolCall, reference: ToolCall, place: Place) -> Iterator[Difference]:
@@ -57,7 +45,7 @@ def differences(got: Json, expected: Json, place: Place, path: str = "") -> Iter
     """Yield the ways in which the value `got`, to which `path` leads, differs from `expected`."""
     kind = kind_of(expected)
     if kind_of(got) != kind:
-        yield Difference(Reason.WRONG_TYPE, path, expected, got)
+        yield Difference(Reason.WRONG_TYPE, path, expected, got, place)
     elif kind == "object":
         yield from _in_objects(got, expected, place, path)
     elif kind == "array":
@@ -65,7 +53,13 @@ def differences(got: Json, expected: Json, place: Place, path: str = "") -> Iter
     elif kind == "number":
         yield from _in_numbers(got, expected, place, path)
     elif not (same_text(got, expected) if kind == "string" else got == expected):
-        yield Difference(Reason.WRONG_VALUE, path, expected, got)
+        yield Difference(Reason.WRONG_VALUE, path, expected, got, place)
+
+
+def is_default(value: Json, place: Place) -> bool:
+    """Whether an argument may be left out instead of being given as `value`."""
+    default = place.own_default
+    return default is not ABSENT and next(differences(value, default, place), None) is None
 
 
 def kind_of(value: Json) -> str:
@@ -99,18 +93,13 @@ def _in_objects(got: Mapping[str, Json], expected: Mapping[str, Json], place: Pl
     for key, want in expected.items():
         have = got.get(key, ABSENT)
         if have is ABSENT:
-            if not _is_default(want, key, place):
-                yield Difference(Reason.MISSING_ARGUMENT, path + step(key), want, ABSENT)
+            if not is_default(want, member := place.member(key)):
+                yield Difference(Reason.MISSING_ARGUMENT, path + step(key), want, ABSENT, member)
         elif not _same_leaf(have, want):
             yield from differences(have, want, place.member(key), path + step(key))
     for key, have in got.items():
-        if key not in expected and not _is_default(have, key, place):
-            yield Difference(Reason.UNEXPECTED_ARGUMENT, path + step(key), ABSENT, have)
-
-
-def _is_default(value: Json, key: str, place: Place) -> bool:
-    default = place.default(key)
-    return default is not ABSENT and next(differences(value, default, place.member(key)), None) is None
+        if key not in expected and not is_default(have, member := place.member(key)):
+            yield Difference(Reason.UNEXPECTED_ARGUMENT, path + step(key), ABSENT, have, member)
 
 
 def _folded(members: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -123,7 +112,7 @@ def _folded(members: Mapping[str, Json]) -> Mapping[str, Json]:
 
 def _in_lists(got: Sequence[Json], expected: Sequence[Json], place: Place, path: str) -> Iterator[Difference]:
     if len(got) != len(expected):
-        yield Difference(Reason.WRONG_VALUE, path, expected, got)
+        yield Difference(Reason.WRONG_VALUE, path, expected, got, place)
         return
     for index, (have, want) in enumerate(zip(got, expected, strict=True)):
         if not _same_leaf(have, want):
@@ -132,9 +121,9 @@ def _in_lists(got: Sequence[Json], expected: Sequence[Json], place: Place, path:
 
 def _in_numbers(got: int | Decimal | float, expected: int | Decimal | float, place: Place, path: str) -> Iterator[Difference]:
     if _exact(got) != _exact(expected):
-        yield Difference(Reason.WRONG_VALUE, path, expected, got)
+        yield Difference(Reason.WRONG_VALUE, path, expected, got, place)
     elif isinstance(got, int) != isinstance(expected, int) and not place.is_number:
-        yield Difference(Reason.WRONG_TYPE, path, expected, got)
+        yield Difference(Reason.WRONG_TYPE, path, expected, got, place)
 
 
 def _exact(number: int | Decimal | float) -> int | Decimal:

@@ -74,10 +74,20 @@ class Place:
 
     def default(self, key: str) -> Json:
         """Return the default stated for the optional `key`, or ABSENT: none stated, or not optional."""
-        views = self.member(key).views
-        if any(_requires(view, key) for view in self.views) or any(view.get("required") is True for view in views):
-            return ABSENT
-        return next((view["default"] for view in views if "default" in view), ABSENT)
+        return self.member(key).own_default
+
+    @property
+    def own_default(self) -> Json:
+        """The default stated for this member of its object, or ABSENT: none stated, or not optional."""
+        for view in self.views:
+            if "default" in view:
+                return ABSENT if self._is_required else view["default"]
+        return ABSENT
+
+    @property
+    def _is_required(self) -> bool:
+        holding = self._holder.views if self._holder is not None else ()
+        return any(_requires(view, self._step) for view in holding) or any(view.get("required") is True for view in self.views)
 
 
 def arguments_of(tools: Iterable[Tool], name: str) -> Place:
@@ -99,7 +109,7 @@ def _item(view: Mapping[str, Json], index: int) -> Any:
     return each[index] if isinstance(each, list) and index < len(each) else rest
 
 
-def _requires(view: Mapping[str, Json], key: str) -> bool:
+def _requires(view: Mapping[str, Json], key: str | int) -> bool:
     required = view.get("required")
     return isinstance(required, list | tuple) and key in required
 
