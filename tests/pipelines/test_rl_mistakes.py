@@ -54,3 +54,13 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(capsys, tmp_path, override
     assert "learner-1: 0.4 CPU" in out
     assert out.endswith("everything checked; nothing was started\n")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_trains_on_a_benchmark_says_so(capsys, tmp_path, shared_data):
+    from toolrl.data.contamination import Guard
+
+    file = shared_data / "bfcl_v4" / "BFCL_v4_simple_python.json"
+    known = Guard.shipped().items["BFCL"]
+    assert known > 2000
+    assert main(["rl", "conf/demo.yaml", f"run.dir={tmp_path / 'run'}", f"data.train={file}", "prompt.template=demo", "--dry-run"]) == 0
+    assert "trains on prompts that stand in benchmarks: 400 of BFCL (first: simple_python_0)" in capsys.readouterr().out

@@ -13,6 +13,7 @@ from driver import Driver
 from toolrl.cli.main import main
 from toolrl.config.load import load
 from toolrl.config.sft import SftConfig
+from toolrl.data.demonstrations import load_demonstrations
 from toolrl.data.template import PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
 from toolrl.pipelines.inputs import resolve_model
@@ -26,7 +27,7 @@ def config(*overrides):
 def test_the_loss_is_on_the_completion_and_the_end_of_the_turn():
     start = resolve_model("demo://start")
     tokenizer = ChatTokenizer(start)
-    row = demonstrations(config(), start, PromptTemplate.load("demo"))[0]
+    row = demonstrations(load_demonstrations("demo://sft?rows=64"), config(), start, PromptTemplate.load("demo"))[0]
     assert row.token_ids[-1] == tokenizer.stop_ids[0]
     assert tokenizer.decode(row.token_ids[: row.prompt_tokens]).endswith("assistant\n")
     assert "tool_call" in tokenizer.decode(row.token_ids[row.prompt_tokens :])

@@ -31,6 +31,8 @@ def facts(inputs: Inputs) -> list[str]:
     if inputs.audit is not None:
         tried = sum(check.tried for check in inputs.audit.checks)
         lines.append(f"verifier: audited on {inputs.audit.rows} rows, {tried} completions scored as they must")
+    if inputs.contamination:
+        lines.append(inputs.contamination)
     return lines
 
 
@@ -66,6 +68,7 @@ def text(config: RlConfig, summary: Mapping[str, Any]) -> str:
         lines += ["", "held out             before   after", *_rows(summary)]
     lines += ["", *_failures(run, summary["steps"]), "", f"run folder   {run}", f"model        {run / FINAL}"]
     lines += [f"checkpoint   {summary['checkpoint']}", f"curves       {run / CURVES}", "", "next:"]
+    lines.append(f"  toolrl explain {run}   see what was asked, answered and rewarded, sample by sample")
     lines.append(f"  toolrl rl … run.dir={run} run.steps={2 * config.run.steps}   train it further")
     lines.append(f"  toolrl rl … run.dir={run}-async loop.max_staleness=1   sample while the learner works")
     lines.append(f"  tensorboard --logdir {run / 'tensorboard'}   look at every metric")

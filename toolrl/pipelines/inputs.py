@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from toolrl.config.schema import RlConfig
+from toolrl.data.contamination import training_hits
 from toolrl.data.draws import PromptStream
 from toolrl.data.fingerprint import digest
 from toolrl.data.source import load_prompts
@@ -43,6 +44,8 @@ class Inputs:
     heldout: tuple[Draw, ...]
     verifier: Verifier
     audit: AuditReport | None
+    contamination: str
+    """Which benchmarks the run trains on, in a line; empty where none."""
 
 
 def resolve_model(path: str) -> str:
@@ -88,7 +91,7 @@ def load_inputs(config: RlConfig) -> Inputs:
         report.require_sound()
     held = stream(heldout, config.run.seed ^ _HELDOUT_SALT) if heldout else None
     draws = tuple(held.draw(i) for i in range(min(config.eval.prompts, len(held)))) if held else ()
-    return Inputs(model_path, template, tokenizer, stream(train, config.run.seed), draws, Observed(verifier), report)
+    return Inputs(model_path, template, tokenizer, stream(train, config.run.seed), draws, Observed(verifier), report, training_hits(train))
 
 
 def _require_disjoint(train: Sequence[Prompt], heldout: Sequence[Prompt]) -> None:

@@ -22,6 +22,7 @@ from toolrl.actors.placement import fit, learner_bundles
 from toolrl.actors.start import Stage
 from toolrl.config.load import load, to_yaml
 from toolrl.config.sft import SftConfig
+from toolrl.data.contamination import training_hits
 from toolrl.data.demonstrations import load_demonstrations
 from toolrl.data.draws import permutation
 from toolrl.data.template import PromptTemplate
@@ -32,7 +33,7 @@ from toolrl.monitor.durable import replace_text
 from toolrl.monitor.lines import JsonlSink
 from toolrl.pipelines.inputs import start_model
 from toolrl.pipelines.store import export_final
-from toolrl.types import WeightVersion
+from toolrl.types import Prompt, WeightVersion
 
 SHOW_EVERY = 25
 """Steps between two lines at the terminal."""
@@ -50,8 +51,11 @@ def sft(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     bundles = learner_bundles(config.learner, on_gpu=on_gpu)
     with start_model(config.model.path, seed=config.run.seed) as model_path:
         template = PromptTemplate.load(config.prompt.template, model_path=model_path)
-        rows = demonstrations(config, model_path, template)
+        loaded = load_demonstrations(config.data.train)
+        rows = demonstrations(loaded, config, model_path, template)
         print(f"{len(rows)} demonstrations, {sum(len(row.token_ids) for row in rows)} tokens; model: {config.model.path}", flush=True)
+        if contamination := training_hits(prompt for prompt, _ in loaded):
+            print(contamination, flush=True)
         if dry_run:
             if config.cluster.address == LOCAL:
                 fit(bundles, local_nodes(config.cluster)).require_fit()
@@ -66,11 +70,13 @@ def sft(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     return 0
 
 
-def demonstrations(config: SftConfig, model_path: str, template: PromptTemplate) -> list[Demonstration]:
-    """Return the rows as token ids; those longer than `data.max_tokens` are left out. Raises DataError where none is left."""
+def demonstrations(
+    loaded: Sequence[tuple[Prompt, str]], config: SftConfig, model_path: str, template: PromptTemplate
+) -> list[Demonstration]:
+    """Return prompts and completions as token ids, without those over `data.max_tokens`. Raises DataError where none is left."""
     tokenizer = ChatTokenizer(model_path, template.chat)
     rows, left_out = [], 0
-    for prompt, completion in load_demonstrations(config.data.train):
+    for prompt, completion in loaded:
         before, after = tokenizer.encode_prompt(prompt, template), tokenizer.encode_completion(completion)
         if len(before) + len(after) <= config.data.max_tokens:
             rows.append(Demonstration(np.concatenate([before, after]), prompt_tokens=len(before)))
