@@ -100,6 +100,34 @@ def test_the_table_counts_rows_by_source_and_turns_and_the_prompts_made_of_them(
     assert sum(cell["kept"] for cell in report["table"]) == sum(report["kept"].values()) == 5
 
 
+def test_the_table_has_the_form_of_the_papers_for_its_two_data_sets(run, tmp_path):
+    """Two rows of xLAM; of ToolACE one with a call, one dialogue of two calling turns and an answer, and one that is no call at all."""
+    flat = json.dumps(
+        [{"name": "w", "description": "", "parameters": {"city": {"type": "str", "description": ""}, "days": {"type": "int, optional"}}}]
+    )
+    answers = (json.dumps([{"name": "w", "arguments": {"city": city, "days": "3"}}]) for city in ("Oslo", "Rome"))
+    xlam = [{"id": i, "query": f"weather {i}", "answers": answer, "tools": flat} for i, answer in enumerate(answers)]
+    listed = json.dumps(
+        [{"name": "Get Weather", "description": "", "parameters": {"type": "dict", "properties": {"city": {"type": "string"}}}}]
+    )
+    turns = ["hello", '[Get Weather(city="Paris (France)")]', "[]", "It rains.", "and Rome?", '[Get Weather(city="Rome")]']
+    roles = ["user", "assistant", "tool", "assistant", "user", "assistant"]
+    said = [{"from": role, "value": text} for role, text in zip(roles, turns, strict=True)]
+    unreadable = [said[0], {"from": "assistant", "value": "[Get Weather(city={1, 2})]"}]
+    conversations = (said[4:], said, unreadable)
+    toolace = [{"system": f"Functions: {listed}. Return the calls.", "conversations": turns} for turns in conversations]
+    (tmp_path / "xlam.json").write_text(json.dumps(xlam))
+    (tmp_path / "toolace.json").write_text(json.dumps(toolace))
+    report = run(str(tmp_path / "xlam.json"), str(tmp_path / "toolace.json"))
+    assert report["table"] == [
+        {"source": "xLAM", "turns": "single", "raw": 2, "kept": 2},
+        {"source": "ToolACE", "turns": "single", "raw": 2, "kept": 1},
+        {"source": "ToolACE", "turns": "multi", "raw": 1, "kept": 2},
+    ]
+    assert (report["rows_in"], report["prompts_in"], dropped(report)) == (5, 6, {"unreadable": 1, "no_call": 1})
+    assert report["repaired"]["quoted_number"]["rows"] == 2
+
+
 def test_a_table_of_many_sources_stays_a_table(run, tmp_path):
     report = run(write(tmp_path / "x.jsonl", *(row(i) | {"source": f"s{i}"} for i in range(MAX_SOURCES + 7))))
     assert len(report["table"]) == MAX_SOURCES + 1
@@ -160,6 +188,7 @@ def test_a_row_that_cannot_be_read_stops_the_run_unless_such_rows_are_to_be_left
     report = run(path, skip_unreadable=True)
     assert (report["rows_in"], report["prompts_in"], dropped(report)) == (3, 2, {"unreadable": 1})
     assert report["dropped"]["unreadable"]["samples"][0]["id"].endswith("x.jsonl:2")
+    assert report["table"] == [{"source": "x.jsonl", "turns": "single", "raw": 3, "kept": 2}]
 
 
 def test_the_template_lies_in_the_folder_and_can_be_named_by_it(run, tmp_path):

@@ -34,6 +34,8 @@ CHUNK_ROWS = 512
 MAX_SOURCES = 40
 """Lines of the table; rows of further sources share one."""
 OTHER_SOURCES = "(other sources)"
+CHAT = "chat"
+"""The format of rows that are nobody's published set."""
 
 NO_CALL = ("drop", "keep")
 CONTAMINATION = ("remove", "keep")
@@ -141,7 +143,8 @@ class Pass:
                 yield _Candidate(cell, prompt, shown, kinds, part)
 
     def _cell(self, row: RawRow, prompts: Sequence[Prompt]) -> _Cell:
-        source = prompts[0].source if prompts else row.kind
+        """Return the row's cell: published sets are told by their name, other rows by the source they give or the file they stand in."""
+        source = row.kind if row.kind not in ("", CHAT) else prompts[0].source if prompts else Path(row.place.rpartition(":")[0]).name
         sources = {name for name, _ in self.table}
         if source not in sources and len(sources) >= MAX_SOURCES:
             source = OTHER_SOURCES
