@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolrl.data.formats.brackets import parse_calls
+from toolrl.data.rows import read_rows
 from toolrl.errors import DataError
 from toolrl.types import Tool, ToolCall
 
@@ -191,3 +192,13 @@ def test_the_worst_texts_take_no_longer_than_their_length(text):
 def test_a_turn_over_the_limit_is_refused():
     with pytest.raises(DataError, match="a turn of 1,048,577 characters"):
         parse_calls("x" * (2**20 + 1))
+
+
+def test_real_references_come_back_from_brackets(shared_data):
+    damaged = set("\"'()[]{},=")  # names that a converter cut out of its own strings
+    for prompt in read_rows(shared_data / "tool_calling" / "train.jsonl"):
+        offered = {tool.name for tool in prompt.tools}
+        whole = (call for call in prompt.reference if call.name in offered or not damaged & set(call.name))
+        calls = [call for call in whole if not damaged & set("".join(call.arguments))]
+        text = ", ".join(f"{c.name}({', '.join(f'{key}={written(value, {})}' for key, value in c.arguments.items())})" for c in calls)
+        assert parse_calls(f"[{text}]", prompt.tools) == tuple(calls), prompt.id
