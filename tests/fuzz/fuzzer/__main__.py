@@ -46,6 +46,7 @@ def main() -> int:
     _report(tally)
     steep = not options.replay and _grow()
     if tally.findings:
+        options.findings.parent.mkdir(parents=True, exist_ok=True)
         write_findings(options.findings, tally.findings)
         print(f"written to {options.findings}; try them again with --replay {options.findings}")
     return 1 if tally.findings or steep else 0
@@ -55,7 +56,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="fuzzer", description="Fuzz everything that reads a model's text.")
     parser.add_argument("--inputs", type=int, default=1_000_000, help="texts, each given to every target")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--findings", type=Path, default=Path("fuzz_findings.jsonl"), help="where failing inputs are written")
+    parser.add_argument("--findings", type=Path, default=Path("runs/fuzz_findings.jsonl"), help="where failing inputs are written")
     parser.add_argument("--replay", type=Path, help="try the inputs of such a file again")
     return parser.parse_args()
 

