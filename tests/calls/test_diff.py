@@ -2,16 +2,20 @@
 
 from decimal import Decimal
 
-from toolrl.calls.diff import diff_calls
+from toolrl.calls import diff
 from toolrl.calls.match import explain
 from toolrl.calls.schema import ABSENT
-from toolrl.types import Reason, Tool, ToolCall
+from toolrl.types import AcceptedCall, Prompt, Reason, Tool, ToolCall
 
 TOOLS = (Tool("f", "", {"properties": {"n": {"type": "number"}, "limit": {"type": "integer", "default": 10}}, "required": ["n"]}),)
 
 
 def call(name="f", **arguments):
     return ToolCall(name, arguments)
+
+
+def diff_calls(predicted, reference, tools, accepted=()):
+    return diff.diff_calls(predicted, Prompt("p", "s", (), tuple(tools), tuple(reference), accepted=accepted))
 
 
 def told(diffs):
@@ -45,8 +49,8 @@ def test_a_default_may_be_left_out_on_either_side():
 
 
 def test_inside_an_argument_each_place_that_differs_is_named():
-    [diff] = diff_calls([call(q={"a": [1, 2], "b": 3})], [call(q={"a": [1, 5], "b": "3"})], ())
-    assert [(a.path, a.expected, a.got, str(a.reason)) for a in diff.arguments] == [
+    [found] = diff_calls([call(q={"a": [1, 2], "b": 3})], [call(q={"a": [1, 5], "b": "3"})], ())
+    assert [(a.path, a.expected, a.got, str(a.reason)) for a in found.arguments] == [
         ("q.a[1]", 5, 2, "wrong_value"),
         ("q.b", "3", 3, "wrong_type"),
     ]
@@ -72,12 +76,26 @@ def test_a_call_without_a_partner_is_shown_whole_and_breaks_no_rule_of_arguments
 
 
 def test_another_name_is_a_difference_of_the_call():
-    [diff] = diff_calls([call("g", n=1)], [call("f", n=1)], TOOLS)
-    assert (diff.expected_name, diff.got_name, diff.right) == ("f", "g", False)
+    [found] = diff_calls([call("g", n=1)], [call("f", n=1)], TOOLS)
+    assert (found.expected_name, found.got_name, found.right) == ("f", "g", False)
 
 
 def test_keys_are_the_same_in_either_unicode_form():
     decomposed, composed = ToolCall("f", {"e\u0301": 1}), ToolCall("f", {"\u00e9": 1})
-    [diff] = diff_calls([decomposed], [composed], ())
-    assert diff.right
+    [found] = diff_calls([decomposed], [composed], ())
+    assert found.right
     assert explain([decomposed], [composed], ()) is None
+
+
+def test_where_several_values_are_right_they_are_the_reference():
+    accepted = (AcceptedCall("f", {"city": ("NYC", "New York"), "days": (3, ""), "q": ({"a": [1, 2]},)}),)
+    [found] = diff_calls([call(city="Oslo", q={"a": 3}, n=1)], [call(city="NYC", days=3, q={"a": 1})], (), accepted)
+    assert [(a.path, str(a.expected), a.got, str(a.reason)) for a in found.arguments if a.path != "days"] == [
+        ("city", 'one of "NYC", "New York"', "Oslo", "wrong_value"),
+        ("q.a", "one of 1, 2", 3, "wrong_value"),
+        ("n", str(ABSENT), 1, "unexpected_argument"),
+    ]
+    days = next(a for a in found.arguments if a.path == "days")
+    assert (days.expected, days.got, days.reason) == (3, ABSENT, Reason.CORRECT)
+    [right] = diff_calls([call(city="New York", q={"a": 2})], [call(city="NYC", days=3, q={"a": 1})], (), accepted)
+    assert right.right

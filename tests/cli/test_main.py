@@ -14,13 +14,35 @@ def run(*arguments):
 
 def test_help_names_every_command():
     out = run("--help").stdout
-    assert all(f"\n    {name}" in out for name in ("prepare", "sft", "rl", "score", "config"))
+    assert all(f"\n    {name}" in out for name in ("prepare", "sft", "rl", "score", "explain", "rescore", "audit", "config"))
 
 
 def test_an_unknown_command_is_answered_with_the_nearest():
     done = run("scor")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "toolrl: unknown command 'scor'; did you mean 'score'?; see `toolrl --help`\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rl", "run.stepz=3", "--dry-run", "run.sted=4"],
+        ["rl", "--dry-run", "run.stepz=3", "run.sted=4", "--json"],
+        ["sft", "run.stepz=3", "--json", "run.sted=4"],
+        ["config", "--sft", "run.stepz=3", "run.sted=4"],
+    ],
+)
+def test_settings_may_stand_before_between_and_after_options(capsys, arguments):
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert "'run.stepz'" in err
+    assert "'run.sted'" in err
+
+
+def test_an_unknown_option_is_refused_wherever_it_stands(capsys):
+    with pytest.raises(SystemExit):
+        main(["rl", "run.steps=3", "--dryrun", "run.seed=4"])
+    assert "unrecognized arguments: --dryrun" in capsys.readouterr().err
 
 
 def test_settings_that_are_wrong_end_with_2_and_no_traceback(capsys):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from toolrl.calls.render import to_json
@@ -33,5 +34,5 @@ def _listed(run: StoredRun, name: str | None, version: int | None, as_json: bool
         return json.dumps(rows) if as_json else samples_page.of_version(run.path, version, rows, width)
     versions = samples.versions(run)
     if as_json:
-        return json.dumps([vars(summary) for summary in versions])
+        return json.dumps([asdict(summary) for summary in versions])
     return samples_page.overview(run.path, versions, samples.of_version(run, versions[-1].version), width)

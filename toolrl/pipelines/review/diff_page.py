@@ -57,7 +57,9 @@ def _row(argument: ArgumentDiff, diff: CallDiff, width: int) -> list[str]:
 def _reason(argument: ArgumentDiff) -> str:
     if argument.reason is not Reason.CORRECT:
         return str(argument.reason)
-    return "as the default" if ABSENT in (argument.expected, argument.got) else ""
+    if argument.expected is ABSENT:
+        return "is the default"
+    return "may be left out" if argument.got is ABSENT else ""
 
 
 def side_by_side(a: str, b: str, room: int) -> tuple[str, str]:

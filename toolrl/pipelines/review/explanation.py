@@ -34,6 +34,10 @@ STRICT, LENIENT, NONE = "strict", "lenient", "none"
 """How the calls of a completion were read: by the strict form, leniently because it is broken, or not at all."""
 
 
+Row = Mapping[str, Any]
+"""A row of rollouts/: COLUMNS and their values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What one reward says of the sample today."""
@@ -63,9 +67,8 @@ class GroupStatistics:
 class Explanation:
     """One sample of a run."""
 
-    row: Mapping[str, Any]
-    """Its row of rollouts/."""
-    siblings: tuple[Mapping[str, Any], ...]
+    row: Row
+    siblings: tuple[Row, ...]
     """The rows of its group, itself included, in order."""
     group: GroupStatistics
     prompt: Prompt
@@ -92,17 +95,19 @@ def explain(run: StoredRun, draw: int, sample: int) -> Explanation:
     row = next((row for row in siblings if row["sample"] == sample), None)
     if row is None:
         raise ConfigError(f"--sample: no {draw}.{sample} in {run.path}; {what_exists(run)}")
-    prompt = run.prompt(row["prompt_id"])
+    return explain_row(row, siblings, run.prompt(row["prompt_id"]), run.config.reward)
+
+
+def explain_row(row: Row, siblings: Sequence[Row], prompt: Prompt, reward: RewardConfig) -> Explanation:
+    """Return what is to be known of a row of rollouts/, one of `siblings`, in a run with this reward."""
+    group = group_statistics([sibling["reward"] for sibling in siblings])
     text = row["text"]
-    statistics = group_statistics([sibling["reward"] for sibling in siblings])
-    reward = run.config.reward
     if text is None:
-        return Explanation(row, tuple(siblings), statistics, prompt, told(reward), NONE, (), None, (), ())
+        return Explanation(row, tuple(siblings), group, prompt, told(reward), NONE, (), None, (), ())
     judged = _judged(reward, prompt, text)
+    functions = tuple(_judge(name, reward.mode, reward.no_call, {name: 1.0}, prompt, text) for name in reward.functions)
     reading, diffs = _diffs(prompt, text)
-    functions = tuple(_judge(f"{name}", reward.mode, reward.no_call, {name: 1.0}, prompt, text) for name in reward.functions)
-    place = _place(judged, text)
-    return Explanation(row, tuple(siblings), statistics, prompt, told(reward), reading, diffs, place, judged, functions)
+    return Explanation(row, tuple(siblings), group, prompt, told(reward), reading, diffs, _place(judged, text), judged, functions)
 
 
 def group_statistics(rewards: Sequence[float | None]) -> GroupStatistics:
@@ -132,9 +137,9 @@ def _diffs(prompt: Prompt, text: str) -> tuple[str, tuple[CallDiff, ...]]:
     parsed = parse(text)
     if isinstance(parsed, Fault):
         found = find_calls(text)
-        return (NONE, ()) if found is None else (LENIENT, diff_calls(found, prompt.reference, prompt.tools))
+        return (NONE, ()) if found is None else (LENIENT, diff_calls(found, prompt))
     calls = () if isinstance(parsed, Answer) else parsed.calls
-    return STRICT, diff_calls(calls, prompt.reference, prompt.tools)
+    return STRICT, diff_calls(calls, prompt)
 
 
 def _place(judged: Sequence[Judged], text: str) -> int | None:

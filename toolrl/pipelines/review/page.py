@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
 
 INDENT = 12
 """Columns of a name beside its value."""
@@ -13,6 +14,11 @@ INDENT = 12
 def page(sections: Iterable[Iterable[str]], width: int) -> str:
     """Return sections with a blank line between them; empty ones are left out."""
     return "\n\n".join("\n".join(cut(line, width) for line in lines) for section in sections if (lines := list(section)))
+
+
+def try_one(run: Path, sample: str) -> str:
+    """Return the line that says how to look at a sample: a command to copy, so it is never cut."""
+    return f"look at one: toolrl explain {run} --sample {sample}"
 
 
 def cut(line: str, width: int) -> str:

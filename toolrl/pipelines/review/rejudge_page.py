@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from toolrl.errors import ConfigError
 from toolrl.monitor.durable import aside_of, publish
-from toolrl.pipelines.review.page import cut, table
+from toolrl.pipelines.review.page import page, table, try_one
 from toolrl.pipelines.review.rejudge import Changed, Rescored, Rewards, Span, by_count, together
 from toolrl.pipelines.review.stored import StoredRun
 
@@ -43,14 +43,15 @@ def text(run: StoredRun, before: str, after: str, result: Rescored, first: Seque
     """Return the result for a terminal `width` columns wide; `before` and `after` name the two rewards."""
     rate = result.scored / result.seconds
     lines = [
-        f"{run.path}: {result.scored:,} completions scored again in {result.seconds:.2f} s, {rate:,.0f}/s",
+        f"{result.scored:,} completions scored again in {result.seconds:.2f} s, {rate:,.0f} a second",
+        f"  run     {run.path}",
         f"  before  {before}",
         f"  after   {after}",
     ]
     if result.without_text:
         lines.append(f"  {result.without_text:,} completions were kept without text (monitor.rollouts) and are left out")
-    lines += ["", *_confusion(result), "", *_means(result.versions), "", *_reasons(result), "", *_samples(run, result, first)]
-    return "\n".join(cut(line, width) for line in lines)
+    found = page((lines, _confusion(result), _means(result.versions), _reasons(result), _samples(result, first)), width)
+    return f"{found}\n\n{try_one(run.path, first[0].sample)}" if first else found
 
 
 @contextmanager
@@ -156,14 +157,13 @@ def _reasons(result: Rescored) -> list[str]:
     return ["reasons that changed", *(f"  {line}" for line in table(rows, right=(0,))), *more]
 
 
-def _samples(run: StoredRun, result: Rescored, first: Sequence[Changed]) -> list[str]:
+def _samples(result: Rescored, first: Sequence[Changed]) -> list[str]:
     if not first:
         return ["no reward changed"]
-    shown = f", the first {len(first)}; --out FILE.parquet writes all" if result.changed > len(first) else ""
+    shown = [f"  the first {len(first)} of them; --out FILE.parquet writes all"] if result.changed > len(first) else []
     rows = [[c.sample, f"version {c.version}", f"{_reward(c.reward_before)} → {_reward(c.reward_after)}", _why(c)] for c in first]
     lines = [f"  {line}" for line in table(rows)]
-    head = f"{_share(result.changed, result.scored)} have another reward{shown}"
-    return [head, *lines, "", f"look at one: toolrl explain {run.path} --sample {first[0].sample}"]
+    return [f"{_share(result.changed, result.scored)} have another reward", *shown, *lines]
 
 
 def _why(sample: Changed) -> str:
