@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolrl.errors import RunFolderError
-from toolrl.monitor.prompts import SCHEMA, exact_json, read_prompts, write_prompts
+from toolrl.monitor.prompts import _EXACT, SCHEMA, exact_json, read_prompts, write_prompts
 from toolrl.types import AcceptedCall, Draw, Message, Prompt, Tool, ToolCall
 
 
@@ -61,6 +61,12 @@ def test_what_is_read_is_what_was_drawn(tmp_path):
     assert dict(prompts) == {"a": draw(0, "a").prompt, "é": rich.prompt}
     assert str(prompts["a"].reference[0].arguments["amount"]) == "0.10"
     assert prompts["é"] is prompts["é"]  # made once
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False) | st.integers())
+def test_a_fraction_stays_a_fraction_and_an_integer_an_integer(value):
+    again = _EXACT.decode(exact_json([value]))[0]
+    assert (type(again), again) == (type(value), value)
 
 
 def test_a_split_has_its_own_ids(tmp_path):

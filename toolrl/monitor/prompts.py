@@ -18,7 +18,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolrl.calls.jsontext import decode
 from toolrl.errors import RunFolderError
 from toolrl.monitor.durable import aside_of, publish
 from toolrl.types import AcceptedCall, Draw, Json, Message, Prompt, Tool, ToolCall
@@ -26,6 +25,7 @@ from toolrl.types import AcceptedCall, Draw, Json, Message, Prompt, Tool, ToolCa
 PROMPTS_AT_A_TIME = 1024
 PROMPTS_KEPT = 4096
 """Prompts that a reader keeps as values; the others stay text until they are asked for again."""
+_EXACT = json.JSONDecoder(parse_float=Decimal)
 SCHEMA = pa.schema(
     [
         ("prompt_id", pa.string()),
@@ -113,12 +113,13 @@ def _prompt(row: Mapping[str, Any]) -> Prompt:
     return Prompt(
         id=row["prompt_id"],
         source=row["source"],
-        messages=tuple(Message(m["role"], m["content"], _read_calls(m.get("tool_calls", []))) for m in decode(row["messages"])),
-        tools=tuple(Tool(tool["name"], tool["description"], tool["parameters"]) for tool in decode(row["tools"])),
-        reference=_read_calls(decode(row["reference"])),
+        messages=tuple(Message(m["role"], m["content"], _read_calls(m.get("tool_calls", []))) for m in _EXACT.decode(row["messages"])),
+        tools=tuple(Tool(tool["name"], tool["description"], tool["parameters"]) for tool in _EXACT.decode(row["tools"])),
+        reference=_read_calls(_EXACT.decode(row["reference"])),
         dialogue=row["dialogue"],
         accepted=tuple(
-            AcceptedCall(call["name"], {name: tuple(values) for name, values in call["values"].items()}) for call in decode(row["accepted"])
+            AcceptedCall(call["name"], {name: tuple(values) for name, values in call["values"].items()})
+            for call in _EXACT.decode(row["accepted"])
         ),
     )
 
@@ -151,7 +152,7 @@ def _calls(calls: Sequence[ToolCall]) -> list[Json]:
 
 
 def exact_json(value: Json) -> str:
-    """Return `value` as JSON with every digit of its Decimals, which `json.dumps` cannot write.
+    """Return `value` as JSON with every digit of its Decimals, which `json.dumps` cannot write; none becomes an integer.
 
     >>> exact_json({"x": [Decimal("0.10"), 1, None]})
     '{"x": [0.10, 1, null]}'
@@ -160,4 +161,7 @@ def exact_json(value: Json) -> str:
         return "{" + ", ".join(f"{json.dumps(str(key))}: {exact_json(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(exact_json, value)) + "]"
-    return str(value) if isinstance(value, Decimal) else json.dumps(value)
+    if isinstance(value, Decimal):
+        text = str(value)
+        return text if "." in text or "E" in text else f"{text}.0"  # Decimal("1e0") prints as 1, and is no integer
+    return json.dumps(value)
