@@ -72,12 +72,12 @@ def test_odd_text_is_scored_and_not_refused(tmp_path):
         (b"\xff", ":2: not one JSON value in UTF-8"),
         (b'{"id": 1, "id": 2}', ":2: not one JSON value"),
         (b"[" * 10_000, ":2: not one JSON value"),
-        ([], ":2: expected an object with id, tools, reference, text, got a JSON list"),
+        ([], ":2: expected a JSON object, got a list"),
         ({"id": 1, "tools": []}, ":2: expected id, tools, reference, text, got no reference, text"),
         (row(text=None), ":2: `text`: expected the completion as text, got NoneType"),
         (row(tools={}), ":2: `tools`: expected a list"),
         (row(tools=[{"parameters": {}}]), ":2: tools[0]"),
-        (row(reference={}), ":2: reference"),
+        (row(reference={}), ":2: `reference`: expected a list"),
         (row(reference=[{"arguments": {}}]), ":2: reference[0]"),
         (row(reference=[{"name": "f", "arguments": [1]}]), ":2: reference[0].arguments"),
     ],
@@ -94,3 +94,175 @@ def test_a_missing_file_and_an_unknown_mode_are_refused(tmp_path):
         score_file(tmp_path / "none.jsonl", mode="strict", no_call="either", out=io.StringIO())
     with pytest.raises(ConfigError, match=r"reward\.mode"):
         score_file(tmp_path / "none.jsonl", mode="lax", no_call="either", out=io.StringIO())
+
+
+def test_several_values_may_be_accepted(tmp_path):
+    accepted = [{"f": {"n": [1, 2], "big": ["", 3]}}]
+    texts = [completion('{"n": 2.0}'), completion('{"n": 1, "big": 3}'), completion('{"n": 3}')]
+    assert [line["valid"] for line in score(tmp_path, *(row(accepted=accepted, text=text) for text in texts))] == [True, True, False]
+    assert score(tmp_path, row(accepted={})).startswith(":1: `accepted`: expected a list of calls, got dict; ")
+
+
+FUNCTION = {
+    "name": "f",
+    "description": "",
+    "parameters": {"type": "dict", "properties": {"city": {"type": "string"}, "days": {"type": "float"}}, "required": ["city"]},
+}
+
+
+def bfcl(**changes):
+    truth = [{"f": {"city": ["Paris", "Paris, France"], "days": ["", 3.0]}}]
+    made = {"id": "b", "category": "simple_python", "function": [FUNCTION], "ground_truth": truth, "calls": [called(city="Paris")]}
+    return {key: value for key, value in (made | changes).items() if value is not ...}
+
+
+def called(**arguments):
+    return {"name": "f", "arguments": arguments}
+
+
+def judged(tmp_path, *rows):
+    found = score(tmp_path, *rows, mode="bfcl")
+    return found if isinstance(found, str) else [(line["valid"], line["reason"], line["path"]) for line in found]
+
+
+def test_a_row_of_bfcl_has_the_official_verdict(tmp_path):
+    calls = [called(city="paris france", days=3), called(city="Paris", days="3"), called(days=3.0), called(city="Paris", unit=1)]
+    assert judged(tmp_path, *(bfcl(calls=[call]) for call in calls)) == [
+        (True, "correct", ""),
+        (False, "wrong_type", "[0].arguments.days"),
+        (False, "missing_argument", "[0].arguments.city"),
+        (False, "unexpected_argument", "[0].arguments.unit"),
+    ]
+    assert score(tmp_path, bfcl(), mode="bfcl") == [{"id": "b", "reward": 1.0, "valid": True, "reason": "correct", "path": ""}]
+
+
+def test_the_identity_of_a_row_of_bfcl_may_be_any_json(tmp_path):
+    assert [line["id"] for line in score(tmp_path, bfcl(id=1.5), bfcl(id=["x"]), mode="bfcl")] == [1.5, ["x"]]
+
+
+def test_calls_may_be_as_bfcl_decodes_them_and_the_function_alone(tmp_path):
+    assert judged(tmp_path, bfcl(calls=[{"f": {"city": "Paris"}}], function=FUNCTION)) == [(True, "correct", "")]
+
+
+def test_a_completion_is_read_by_the_strict_form(tmp_path):
+    right = '<think>x</think><tool_call>[{"name": "f", "arguments": {"city": "PARIS"}}]</tool_call>'
+    texts = [right, right.removeprefix("<think>x</think>"), "<think>x</think>None fits.", "<think>x</think><tool_call>[]</tool_call>"]
+    assert judged(tmp_path, *(bfcl(calls=..., text=text) for text in texts)) == [
+        (True, "correct", ""),
+        (False, "no_think", ""),
+        (False, "no_tool_call", ""),
+        (False, "wrong_count", "reference[0]"),
+    ]
+
+
+def test_the_order_of_parallel_calls_is_free(tmp_path):
+    truth = [{"f": {"city": ["Rome", "Oslo"]}}, {"f": {"city": ["Rome"]}}]
+    calls = [called(city="Rome"), called(city="Oslo")]
+    rows = [bfcl(category=name, ground_truth=truth, calls=each) for name in ("parallel", "live_parallel") for each in (calls, calls[::-1])]
+    assert [valid for valid, *_ in judged(tmp_path, *rows)] == [True] * 4
+
+
+@pytest.mark.parametrize("category", ["simple", "simple_python", "live_simple", "multiple", "live_multiple", "parallel_multiple"])
+def test_the_categories_of_python_share_their_rules(tmp_path, category):
+    assert judged(tmp_path, bfcl(category=category), bfcl(category=category, calls=[])) == [
+        (True, "correct", ""),
+        (False, "wrong_count", "reference[0]"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("category", "word", "right"),
+    [("java", "long", "5L"), ("simple_java", "long", "5L"), ("javascript", "Bigint", "5n"), ("simple_javascript", "Bigint", "5n")],
+)
+def test_values_of_java_and_javascript_are_literals(tmp_path, category, word, right):
+    function = {"name": "f", "description": "", "parameters": {"type": "dict", "properties": {"n": {"type": word}}, "required": ["n"]}}
+    rows = [bfcl(category=category, function=[function], ground_truth=[{"f": {"n": [5]}}], calls=[called(n=n)]) for n in (right, "5", 5)]
+    assert judged(tmp_path, *rows) == [(True, "correct", "")] + [(False, "wrong_type", "[0].arguments.n")] * 2
+
+
+@pytest.mark.parametrize("live", ["", "live_"])
+def test_where_no_function_fits_whatever_makes_no_call_is_right(tmp_path, live):
+    asked = {"category": f"{live}irrelevance", "function": ..., "ground_truth": ...}
+    made = bfcl(**asked), bfcl(**asked, calls=[])
+    said = bfcl(**asked | {"calls": ...}, text="no <think>"), bfcl(**asked | {"calls": ...}, text=completion("{}"))
+    wrong = (False, "unexpected_call", "[0]")
+    assert judged(tmp_path, *made, *said) == [wrong, (True, "correct", ""), (True, "correct", ""), wrong]
+
+
+@pytest.mark.parametrize("live", ["", "live_"])
+def test_where_some_function_fits_any_call_is_right(tmp_path, live):
+    asked = {"category": f"{live}relevance", "function": ..., "ground_truth": ...}
+    rows = bfcl(**asked, calls=[{"g": {}}]), bfcl(**asked, calls=[]), bfcl(**asked | {"calls": ...}, text="no")
+    assert judged(tmp_path, *rows) == [(True, "correct", ""), (False, "wrong_count", ""), (False, "no_think", "")]
+
+
+def test_only_the_list_says_what_is_required(tmp_path):
+    properties = {"city": {"type": "string"}, "days": {"type": "float", "required": True}}
+    function = {"name": "f", "description": "", "parameters": {"type": "dict", "properties": properties, "required": ["city"]}}
+    for each in (function, {"type": "function", "function": function}):
+        assert judged(tmp_path, bfcl(function=[each])) == [(True, "correct", "")]
+
+
+def test_rows_with_tools_and_reference_are_judged_by_the_same_rules(tmp_path):
+    assert judged(tmp_path, row(text=completion('{"n": 1}')), row(text=completion('{"n": "1"}'))) == [
+        (True, "correct", ""),
+        (False, "wrong_type", "[0].arguments.n"),
+    ]
+
+
+def test_numbers_of_python_are_verdicts_and_not_refused(tmp_path):
+    calls = [float("nan"), float("inf"), 1e300, 10**400]
+    assert [valid for valid, *_ in judged(tmp_path, *(bfcl(calls=[called(city="Paris", days=n)]) for n in calls))] == [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ([], "expected a JSON object, got a list"),
+        (bfcl(category=...), "expected id, category, function, ground_truth and calls (or text), got no category"),
+        (bfcl(category="simpel_java"), '`category`: expected a single-turn category of BFCL, got "simpel_java"; is it simple_java'),
+        (bfcl(category="multi_turn_base"), '`category`: expected a single-turn category of BFCL, got "multi_turn_base"; is it'),
+        (bfcl(category=3), "`category`: expected a single-turn category of BFCL, got 3; is it simple, simple_python"),
+        (
+            bfcl(id=..., function=..., ground_truth=...),
+            "expected id, category, function, ground_truth and calls (or text), got no id, func",
+        ),
+        (bfcl(calls=...), "expected `calls` or `text`, got neither"),
+        (bfcl(text=""), "expected `calls` or `text`, got both"),
+        (bfcl(calls=..., text=[]), "`text`: expected the completion as text, got []"),
+        (bfcl(calls={}), "`calls`: expected a list of calls, got {}"),
+        (bfcl(calls=[called(city=float("nan")), "f"]), 'calls[1]: expected {name, arguments} or {function: arguments}, got "f"'),
+        (bfcl(calls=[{"name": "f", "arguments": "{}"}]), "calls[0]: expected {name, arguments}"),
+        (bfcl(calls=[{}]), "calls[0]: expected {name, arguments}"),
+        (bfcl(function="f"), '`function`: expected a list of functions, got "f"'),
+        (bfcl(function=[{}]), "tools[0]: expected {name, description, parameters}, got {}"),
+        (bfcl(ground_truth={}), "`ground_truth`: expected a list of calls, got {}"),
+        (bfcl(ground_truth=[]), "`ground_truth`: expected a list of calls, got []"),
+        (bfcl(ground_truth=[{"f": {"city": "Paris"}}]), "ground_truth[0]: expected {function: {argument: [values]}}"),
+        (bfcl(ground_truth=[{"g": {}}]), "ground_truth[0]: expected a function on offer, got 'g'"),
+        (bfcl(ground_truth=[{"f": {}}, {"f": {}}]), "`ground_truth`: expected one call in category simple_python, got 2"),
+    ],
+)
+def test_a_malformed_row_of_bfcl_is_named_and_nothing_is_written(tmp_path, line, message):
+    found = judged(tmp_path, bfcl(), line)
+    assert isinstance(found, str)
+    assert found.startswith(f":2: {message}")
+    assert ";" in found  # and what to do
+
+
+def test_a_row_of_bfcl_says_which_mode_judges_it(tmp_path):
+    assert "--mode bfcl" in score(tmp_path, bfcl())
+
+
+def test_the_official_verdicts_come_back(tmp_path, shared_data):
+    folder = shared_data / "bfcl_v4"
+    with (folder / "verifier_pairs.jsonl").open() as lines:
+        pairs = [json.loads(line) for number, line in enumerate(lines) if number % 20 == 0]
+    known = {}
+    for category in {pair["category"] for pair in pairs}:
+        for kind, key in (("", "function"), ("possible_answer/", "ground_truth")):
+            for line in (folder / f"{kind}BFCL_v4_{category}.json").read_text().splitlines():
+                item = json.loads(line)
+                known.setdefault(item["id"], {})[key] = item[key]
+    found = score(tmp_path, *(pair | known[pair["id"]] for pair in pairs), mode="bfcl")
+    assert [line["valid"] for line in found] == [pair["bfcl_valid"] for pair in pairs]

@@ -12,8 +12,9 @@ from typing import Any
 def add_score(parsers: Any) -> None:
     """Add `toolrl score`."""
     parser = parsers.add_parser("score", help="verify completions from a file", description="Verify completions: one verdict a line.")
-    parser.add_argument("input", type=Path, metavar="IN.jsonl", help='lines of {"id", "tools", "reference", "text"}')
-    parser.add_argument("--mode", default="strict", help="strict (default) or paper")
+    rows = 'lines of {"id", "tools", "reference", "text"}; under bfcl also {"id", "category", "function", "ground_truth", "calls"}'
+    parser.add_argument("input", type=Path, metavar="IN.jsonl", help=rows)
+    parser.add_argument("--mode", default="strict", help="strict (default), paper, or bfcl: the verdict of BFCL's AST checker")
     parser.add_argument("--no-call", default="either", help="what answers an empty reference: list, text or either (default)")
     parser.set_defaults(run=_score)
 

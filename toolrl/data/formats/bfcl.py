@@ -41,7 +41,7 @@ def read(row: Mapping[str, Any], origin: Origin) -> Dialogue:
     tools = read_tools(read_list(row, "function"))
     if language := _LANGUAGE.match(name):
         tools = tuple(replace(tool, parameters=as_text_schema(tool.parameters, language[1])) for tool in tools)
-    accepted = tuple(_accepted(call, f"ground_truth[{i}]") for i, call in enumerate(_truth(row, name, origin.file)))
+    accepted = tuple(read_accepted(call, f"ground_truth[{i}]") for i, call in enumerate(_truth(row, name, origin.file)))
     return Dialogue(
         id=name,
         source=origin.source,
@@ -84,7 +84,8 @@ def _answers(file: Path) -> Mapping[str, list[Json]]:
     return found
 
 
-def _accepted(call: Json, where: str) -> AcceptedCall:
+def read_accepted(call: Json, where: str) -> AcceptedCall:
+    """Return one call of a ground truth, `{function: {argument: [values]}}`. Raises DataError with the place `where`."""
     if isinstance(call, dict) and len(call) == 1:
         ((name, values),) = call.items()
         if isinstance(values, dict) and all(isinstance(each, list) for each in values.values()):
