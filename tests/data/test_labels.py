@@ -155,3 +155,26 @@ def test_the_verdict_on_a_value_is_that_of_the_library_whether_numbers_are_float
     exact = json.loads(json.dumps(value), parse_float=Decimal)
     outer = {"type": "object", "properties": {"x": schema}}
     assert (check({"x": exact}, outer) is None) == jsonschema.Draft202012Validator(outer).is_valid({"x": value})
+
+
+PLAIN = {
+    "type": "object",
+    "properties": {"s": {"type": "string"}, "i": {"type": "integer"}, "n": {"type": "number"}, "b": {"type": "boolean"}},
+}
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.decimals(-9, 9, places=1), st.text(max_size=2), st.lists(st.integers(), max_size=1)
+)
+
+
+@given(st.dictionaries(st.sampled_from("sinbx"), VALUES), st.sampled_from([[], ["s"], ["i", "b"]]))
+def test_a_plain_schema_says_by_the_short_way_what_it_says_by_the_long_one(arguments, required):
+    schema = PLAIN | {"required": required}
+    by_the_long_way = schema | {"minProperties": 0}  # forbids nothing, but is no longer plain
+    assert check(arguments, schema) == check(arguments, by_the_long_way)
+
+
+def test_no_arguments_are_looked_at_too():
+    assert check({}, {"type": "object", "minProperties": 1}).fault == Fault.OUTSIDE_SCHEMA
+    assert check({}, {"type": "array"}).fault == Fault.WRONG_TYPE
+    assert check({"b": True}, PLAIN) is None
+    assert check({"i": True}, PLAIN).fault == Fault.WRONG_TYPE

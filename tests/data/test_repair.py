@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolrl.data.jsontext import dumps
-from toolrl.data.labels import contradiction
+from toolrl.data.labels import Fault, contradiction
 from toolrl.data.repair import KINDS, repaired
 from toolrl.data.rows import read_rows
 from toolrl.types import AcceptedCall, Message, Prompt, Tool, ToolCall
@@ -142,6 +142,12 @@ def test_a_reference_is_mended_whole_or_not_at_all_and_what_is_left_is_named():
         before = replace(prompt({}, parameters), reference=tuple(ToolCall("f", each) for each in calls))
         after, made, fault = repaired(before)
         assert (after, made, fault.path) == (before, (), path)
+
+
+def test_a_null_that_may_not_be_left_out_is_of_a_wrong_type():
+    assert repaired(prompt({"a": None}, schema("integer") | {"required": ["a"]})).fault.fault == Fault.WRONG_TYPE
+    inside = schema("object", properties={"x": {"type": "integer"}}, required=["x"])
+    assert repaired(prompt({"a": {"x": None}}, inside)).fault.fault == Fault.WRONG_TYPE
 
 
 def test_of_two_tools_of_one_name_the_one_that_fits_decides():

@@ -25,6 +25,13 @@ def test_a_prompt_goes_through_the_chat_template_and_ends_where_the_assistant_be
     assert tokenizer.decode(ids) == "system\nTools:\nuser\nnaïve 😀\nassistant\n"
 
 
+def test_lengths_of_many_prompts_are_those_of_each_encoded(tokenizer):
+    template = PromptTemplate("t", "Tools:{tools}")
+    prompts = [PROMPT, Prompt("p2", "s", (Message("user", "x" * 70),), (), ())]
+    assert tokenizer.prompt_lengths(prompts, template) == [len(tokenizer.encode_prompt(prompt, template)) for prompt in prompts]
+    assert tokenizer.prompt_lengths([], template) == []
+
+
 def test_a_completion_comes_back_from_its_ids_and_ends_the_turn(tokenizer):
     text = render_completion([ToolCall("f", {"a": "  naïve\n😀 </x>"})], "a  b\n")
     ids = tokenizer.encode_completion(text)
