@@ -48,10 +48,11 @@ def chat_prompt(row: Mapping[str, Any], *, default_id: str, default_source: str)
 
 def read_message(turn: Json, where: str) -> Message:
     """Return one turn of OpenAI's form. Raises DataError with the place `where`."""
-    if not isinstance(turn, dict) or turn.get("role") not in ROLES:
+    word = turn.get("role") if isinstance(turn, dict) else None
+    if not isinstance(word, str) or word not in ROLES:
         got = repr(turn["role"]) if isinstance(turn, dict) and "role" in turn else dumps(turn)[:80]
         raise DataError(f"{where}: expected an object with a `role` of {', '.join(ROLES)}, got {got}; rename the role")
-    role = ROLES[turn["role"]]
+    role = ROLES[word]
     content = _text(turn.get("content"), role, where)
     if role != "assistant":
         return Message(role, content)

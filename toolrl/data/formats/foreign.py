@@ -26,21 +26,24 @@ def as_text_schema(parameters: Mapping[str, Json], language: str) -> dict[str, J
     return {**parameters, "properties": shown, ORIGIN_LANGUAGE: language}
 
 
-def as_text(value: Json, schema: Mapping[str, Any], language: str) -> str:
+def as_text(value: Json, schema: Json, language: str) -> str:
     """Return the literal of a value, of the type that its schema states."""
-    word = schema.get(ORIGIN_TYPE)
     if isinstance(value, str):
         return value
+    word = _word(schema)
     if language == "javascript":
         return _javascript(value, word)
-    items = schema.get("items")
-    return _java(value, word, items.get(ORIGIN_TYPE, items.get("type")) if isinstance(items, Mapping) else None)
+    return _java(value, word, _word(schema.get("items")) if isinstance(schema, Mapping) else None)
+
+
+def _word(schema: Json) -> Json:
+    return schema.get(ORIGIN_TYPE, schema.get("type")) if isinstance(schema, Mapping) else None
 
 
 def _text(schema: Json, language: str) -> Json:
     if not isinstance(schema, Mapping):
         return schema
-    word = schema.get(ORIGIN_TYPE, schema.get("type", "any"))
+    word = _word(schema) or "any"
     note = f"Text that holds a {language} literal of type {word}."
     return {**schema, "type": "string", ORIGIN_TYPE: word, "description": f"{schema.get('description', '')} {note}".strip()}
 
