@@ -1,12 +1,20 @@
 """Lines of a page fit the terminal and cannot drive it."""
 
-from toolrl.pipelines.review.page import cut, named, page, table, title
+from toolrl.pipelines.review.page import cut, named, page, pieces, table, title
 
 
 def test_a_line_is_cut_to_the_width_and_control_characters_are_marked():
     assert cut("abcdef", 6) == "abcdef"
     assert cut("abcdefg", 6) == "abcde…"
     assert cut("a\x1b[2Jb\r", 20) == "a�[2Jb�"
+
+
+def test_wide_characters_take_two_columns():
+    assert cut("天天天", 6) == "天天天"
+    assert cut("天天天", 5) == "天天…"
+    assert list(pieces("", 5)) == [""]
+    assert named("user", "天" * 24, 12 + 20) == ["user        " + "天" * 10, " " * 12 + "天" * 10, " " * 12 + "天" * 4]
+    assert table([["天", "x"], ["abc", "y"]]) == ["天   x", "abc  y"]
 
 
 def test_facts_of_a_title_go_on_in_the_next_line():

@@ -15,8 +15,8 @@ MARKS = {Reason.CORRECT: " ", Reason.MISSING_ARGUMENT: "-", Reason.UNEXPECTED_AR
 """Before an argument; `≠` before one that differs."""
 BEFORE = 12
 """Characters of a cut value before the first that differs."""
-FRAME = 24
-"""Columns of a line that are no value: indents, mark and gaps."""
+FRAME = 12
+"""Columns of a line for its indent, its mark and its gaps."""
 
 
 def diff_lines(diffs: Sequence[CallDiff], reference: Sequence[ToolCall], width: int) -> list[str]:
@@ -48,7 +48,7 @@ def _alone(diff: CallDiff, width: int) -> list[str]:
 
 
 def _row(argument: ArgumentDiff, diff: CallDiff, width: int) -> list[str]:
-    names = max(len(a.path) for a in diff.arguments)
+    names = max(8, *(len(a.path) for a in diff.arguments))
     reasons = max(len(_reason(a)) for a in diff.arguments)
     expected, got = side_by_side(_json(argument.expected), _json(argument.got), max(BEFORE * 2, (width - names - reasons - FRAME) // 2))
     return [MARKS.get(argument.reason, "≠"), argument.path, expected, got, _reason(argument)]

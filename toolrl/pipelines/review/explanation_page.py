@@ -12,11 +12,13 @@ from toolrl.calls.rules import RULES
 from toolrl.calls.schema import Place, arguments_of
 from toolrl.pipelines.review.diff_page import diff_lines
 from toolrl.pipelines.review.explanation import LENIENT, NONE, STRICT, Explanation, Judged, line_and_column
-from toolrl.pipelines.review.page import columns, named, page, table, title, wrap
+from toolrl.pipelines.review.page import columns, named, page, pieces, table, title, wrap
 from toolrl.types import Message, Prompt, Reason, Tool, ToolCall, Verdict
 
 TURN_LINES = 24
-"""Lines of a turn that the page shows."""
+"""Lines of the last turn that the page shows."""
+EARLIER_LINES = 5
+"""Lines of a turn before it."""
 TOOLS = 12
 """Tools that it shows with their arguments."""
 COMPLETION_LINES = 64
@@ -59,7 +61,7 @@ def _prompt(explanation: Explanation, width: int) -> list[str]:
     prompt = explanation.prompt
     lines = title(f"prompt {prompt.id}", [f"source {prompt.source}"], width)
     for message in prompt.messages:
-        lines += named(message.role, _said(message), width, TURN_LINES)
+        lines += named(message.role, _said(message), width, TURN_LINES if message is prompt.messages[-1] else EARLIER_LINES)
     return [*lines, *_tools(prompt, explanation.diffs, width)]
 
 
@@ -130,12 +132,14 @@ def _marked(text: str, place: int | None, width: int) -> list[str]:
     marked, column = line_and_column(text, place) if place is not None else (0, 0)
     room, lines, mark = width - 4, [], 0
     for number, line in enumerate(text.split("\n"), start=1):
-        for start in range(0, max(len(line), 1), room):
-            piece = line[start : start + room]
+        start = 0
+        for piece in pieces(line, room):
             lines.append(f"  │ {piece}")
-            if number == marked and 0 < column - start <= room + (start + room >= len(line)):
+            end = start + len(piece)
+            if number == marked and start < column <= end + (end == len(line)):
                 mark = len(lines)
                 lines.append(f"  │ {' ' * columns(piece[: column - start - 1])}^")
+            start = end
     return _shortened(lines, mark)
 
 

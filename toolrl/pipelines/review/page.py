@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 INDENT = 12
@@ -24,7 +24,7 @@ def try_one(run: Path, sample: str) -> str:
 def cut(line: str, width: int) -> str:
     """Return a line that fits into `width` columns, control characters as `�`."""
     shown = "".join(c if c.isprintable() else "�" for c in line)
-    return shown if len(shown) <= width else shown[: width - 1] + "…"
+    return shown if columns(shown) <= width else next(pieces(shown, width - 1)) + "…"
 
 
 def columns(text: str) -> int:
@@ -33,14 +33,34 @@ def columns(text: str) -> int:
     >>> columns("a"), columns("天"), columns("e" + chr(0x301))
     (1, 2, 1)
     """
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def pieces(line: str, width: int) -> Iterator[str]:
+    """Yield a line in pieces of at most `width` columns, at least one.
+
+    >>> list(pieces("ab天c", 3))
+    ['ab', '天c']
+    """
+    start = room = 0
+    for i, character in enumerate(line):
+        taken = _columns(character)
+        if room + taken > width and i > start:
+            yield line[start:i]
+            start, room = i, 0
+        room += taken
+    yield line[start:]
+
+
+def _columns(character: str) -> int:
+    return 2 if unicodedata.east_asian_width(character) in "WF" else int(not unicodedata.combining(character))
 
 
 def title(name: str, facts: Sequence[str], width: int) -> list[str]:
     """Return the lines that open a section, its facts in as many lines as they need."""
     lines = [f"── {name}"]
     for fact in facts:
-        if len(lines[-1]) + 3 + len(fact) > width:
+        if columns(lines[-1]) + 3 + columns(fact) > width:
             lines.append(f"   {fact}")
         else:
             lines[-1] += f" · {fact}"
@@ -57,6 +77,9 @@ def named(name: str, value: str, width: int, most: int | None = None) -> list[st
 
 def wrap(line: str, width: int, after: str = "") -> list[str]:
     """Return a line as lines of at most `width` columns, at least one; those after the first begin with `after`."""
+    if columns(line) != len(line):  # written without spaces, most of it
+        first, *rest = pieces(line, max(width - len(after), 20))
+        return [first, *(after + piece for piece in rest)]
     return textwrap.wrap(line, max(width, 20), subsequent_indent=after, break_on_hyphens=False) or [""]
 
 
@@ -66,15 +89,16 @@ def table(rows: Sequence[Sequence[str]], right: Container[int] = (), width: int 
     >>> table([["a", "1"], ["bcd", "20"]], right=(1,))
     ['a     1', 'bcd  20']
     """
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(columns(row[column]) for row in rows) for column in range(len(rows[0]))]
     room = 10**9 if width is None else width - sum(widths[:-1]) - 2 * (len(widths) - 1)
     lines = []
     for row in rows:
-        for i, last in enumerate(wrap(row[-1], room) if len(row[-1]) > room else [row[-1]]):
+        for i, last in enumerate(wrap(row[-1], room) if columns(row[-1]) > room else [row[-1]]):
             cells = [*(row[:-1] if i == 0 else [""] * (len(row) - 1)), last]
             lines.append("  ".join(_aligned(cell, w, c in right) for c, (cell, w) in enumerate(zip(cells, widths, strict=True))).rstrip())
     return lines
 
 
 def _aligned(cell: str, width: int, right: bool) -> str:
-    return cell.rjust(width) if right else cell.ljust(width)
+    gap = " " * (width - columns(cell))
+    return gap + cell if right else cell + gap

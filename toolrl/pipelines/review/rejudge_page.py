@@ -168,7 +168,8 @@ def _samples(result: Rescored, first: Sequence[Changed]) -> list[str]:
 
 def _why(sample: Changed) -> str:
     where = f" at {sample.path}" if sample.path else ""
-    return f"{sample.reason_before} → {sample.reason_after}{where}"
+    before = "" if sample.reason_before == sample.reason_after else f"{sample.reason_before} → "
+    return f"{before}{sample.reason_after}{where}"
 
 
 def _share(number: int, total: int) -> str:
