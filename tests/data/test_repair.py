@@ -49,6 +49,10 @@ def mend(value, parameters, **more):
         ("celsius ", schema("string", enum=["Celsius", "Kelvin"]), "Celsius", "choice_spelling"),
         ("new  york", schema(const="New York"), "New York", "choice_spelling"),
         (None, schema("string"), "left out", "null_left_out"),
+        (None, schema("string", default=None), "left out", "null_left_out"),
+        ("any", schema("integer", default="any"), "left out", "default_left_out"),
+        ("any", schema("string", enum=["x"], default="any"), "left out", "default_left_out"),
+        ("1", schema("integer", default="1"), 1, "quoted_number"),
         ({"x": None}, schema("object", properties={"x": {"type": "integer"}}), {}, "null_left_out"),
     ],
 )
@@ -82,6 +86,8 @@ def test_text_that_is_not_exactly_a_json_number_is_no_number(text, kind):
         ("5", schema(anyOf=[{"type": "integer", "maximum": 3}, {"type": "boolean"}])),
         (None, schema("array", items={"type": "integer"}) | {"required": ["a"]}),
         ([None], schema("array", items={"type": "integer"})),
+        ("any", schema("integer", default="none")),
+        ("any", schema("integer", default="any") | {"required": ["a"]}),
     ],
 )
 def test_a_value_that_may_mean_several_things_stays(value, parameters):
@@ -164,6 +170,12 @@ def test_accepted_values_are_mended_one_by_one_and_none_stands_twice():
     assert Counter(repair.kind for repair in made) == {"quoted_number": 2, "null_left_out": 1}
 
 
+@pytest.mark.parametrize(("default", "after"), [(None, (3, None, "")), (3, (3, ""))])
+def test_an_accepted_null_may_be_left_out_and_given_only_where_it_is_the_default(default, after):
+    fixed, _, _ = repaired(prompt({"a": 3}, schema("integer", default=default), accepted=(AcceptedCall("f", {"a": (3, None)}),)))
+    assert fixed.accepted[0].values == {"a": after}
+
+
 TEXTS = st.sampled_from(["", "3", "3.5", "true", "A", "a ", "[1]", '{"n": "2"}'])
 JSON_VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-9, 99), st.decimals(-9, 9, places=1), TEXTS),
@@ -201,7 +213,7 @@ def test_what_is_mended_fits_its_schema_and_mending_twice_is_mending_once(value,
     assert after is before or (made and fault is None)
 
 
-CERTAIN = {"train": {"quoted_number": 124, "quoted_boolean": 2, "null_left_out": 1, "number_as_text": 3}}
+CERTAIN = {"train": {"quoted_number": 124, "quoted_boolean": 2, "number_as_text": 3, "null_left_out": 1, "default_left_out": 1}}
 CERTAIN["test"] = {"quoted_number": 12, "quoted_boolean": 1, "null_left_out": 1, "number_as_text": 1}
 
 

@@ -364,8 +364,8 @@ def test_a_whole_run_prints_the_report(tmp_path, capsys):
 REAL = {
     "train.jsonl": {
         "rows": 2366,
-        "dropped": {"name_not_offered": 14, "unknown_argument": 6, "wrong_type": 41, "no_call": 162, "duplicate": 18, "near_duplicate": 3},
-        "repaired": {"quoted_number": 124, "quoted_boolean": 2, "null_left_out": 1, "number_as_text": 3},
+        "dropped": {"name_not_offered": 14, "unknown_argument": 6, "wrong_type": 40, "no_call": 162, "duplicate": 18, "near_duplicate": 3},
+        "repaired": {"quoted_number": 124, "quoted_boolean": 2, "number_as_text": 3, "null_left_out": 1, "default_left_out": 1},
     },
     "test.jsonl": {
         "rows": 317,
@@ -373,7 +373,7 @@ REAL = {
         "repaired": {"quoted_number": 12, "quoted_boolean": 1, "null_left_out": 1, "number_as_text": 1},
     },
 }
-REPAIRED_ROWS = {"train.jsonl": 129, "test.jsonl": 15}
+REPAIRED_ROWS = {"train.jsonl": 130, "test.jsonl": 15}
 """One row of train.jsonl has two kinds of repair."""
 BELOW_THE_FLAGS = {"train.jsonl": 1, "test.jsonl": 0}
 """rlla_test_19 is dropped without a flag: a 10.5 among integers, in a list of lists, where the flags do not look."""
@@ -417,4 +417,4 @@ def test_real_rows_without_a_call_are_kept_when_asked_but_for_duplicates(run, sh
     steps = sum(not prompt.reference for _, prompts in read_prompts_of(path) for prompt in prompts)
     report = run(str(path), no_call="keep")
     assert "no_call" not in report["dropped"]
-    assert sum(report["kept"].values()) > 2122 + 0.8 * steps
+    assert sum(report["kept"].values()) > 2123 + 0.8 * steps

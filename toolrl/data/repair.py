@@ -9,8 +9,9 @@
 | quoted_json | `"[1, 2]"` | `[1, 2]` | the schema says array or object, and the text is one |
 | integral_fraction | `3.0` | `3` | the schema says integer, and not number |
 | choice_spelling | `"celsius "` | `"Celsius"` | exactly one choice of the enum differs in nothing but case and space |
-| null_left_out | `null` | left out | the argument, or the member of an object, is optional and may not be null |
 | number_as_text | `500` | `"500"` | the schema says string, and the conversation holds these very digits as a word of their own |
+| null_left_out | `null` | left out | the argument, or the member of an object, is optional and may not be null |
+| default_left_out | `"dontcare"` | left out | it is the stated default of an optional argument, and does not fit its schema either |
 
 All else stays, to be dropped: `"3 km"`, `""`, `"0x3"`, `"１"` for a number; `1` for true; a number for a string that nobody said, since
 1 may stand for "1", "1.0" or "01". A value that fits its schema is never touched but for an integer's `.0`, which no model would write.
@@ -33,8 +34,10 @@ from toolrl.types import AcceptedCall, Json, Message, Prompt, Tool, ToolCall
 
 QUOTED_NUMBER, QUOTED_BOOLEAN, QUOTED_JSON = "quoted_number", "quoted_boolean", "quoted_json"
 INTEGRAL_FRACTION, CHOICE_SPELLING = "integral_fraction", "choice_spelling"
-NULL_LEFT_OUT, NUMBER_AS_TEXT = "null_left_out", "number_as_text"
-KINDS: Final = (QUOTED_NUMBER, QUOTED_BOOLEAN, QUOTED_JSON, INTEGRAL_FRACTION, CHOICE_SPELLING, NULL_LEFT_OUT, NUMBER_AS_TEXT)
+NUMBER_AS_TEXT, NULL_LEFT_OUT, DEFAULT_LEFT_OUT = "number_as_text", "null_left_out", "default_left_out"
+KINDS: Final = (
+    QUOTED_NUMBER, QUOTED_BOOLEAN, QUOTED_JSON, INTEGRAL_FRACTION, CHOICE_SPELLING, NUMBER_AS_TEXT, NULL_LEFT_OUT, DEFAULT_LEFT_OUT
+)  # fmt: skip
 
 MAX_ROUNDS = 8
 """How many layers of quotes are opened."""
@@ -106,17 +109,21 @@ def _accepted(call: AcceptedCall, prompt: Prompt, path: str, made: list[Repair])
         return call
     values, before = {}, len(made)
     for name, given in call.values.items():
-        mended = [_value(name, value, tool, prompt.messages, path, made) for value in given]
+        mended = [each for value in given for each in _values(name, value, tool, prompt.messages, path, made)]
         values[name] = tuple({dumps(value): value for value in mended}.values())
     return AcceptedCall(call.name, values) if len(made) > before else call
 
 
-def _value(name: str, value: Json, tool: Tool, messages: Sequence[Message], path: str, made: list[Repair]) -> Json:
+def _values(name: str, value: Json, tool: Tool, messages: Sequence[Message], path: str, made: list[Repair]) -> Sequence[Json]:
+    """Return what stands for one accepted value: where it may be left out because it is the default, it may still be given."""
     if value == LEFT_OUT:
-        return value
+        return (value,)
+    root = Place(tool.parameters)
     arguments, found = _mend({name: value}, tool, messages, path)
     made += found
-    return _whole(arguments, Place(tool.parameters), path, made).get(name, LEFT_OUT)
+    if name in arguments:
+        return (_whole(arguments[name], root.member(name), f"{path}.{name}", made),)
+    return (value, LEFT_OUT) if _is_default(value, root, name) else (LEFT_OUT,)
 
 
 def _mend(given: Mapping[str, Json], tool: Tool, messages: Sequence[Message], path: str) -> tuple[Mapping[str, Json], list[Repair]]:
@@ -136,10 +143,13 @@ def _mend(given: Mapping[str, Json], tool: Tool, messages: Sequence[Message], pa
 
 def _fix(breach: Breach, root: Place, messages: Sequence[Message]) -> _Fix | None:
     """Return what the value at a breach certainly means, or None."""
+    holder = _holder(breach.path, root)
     if breach.got is None:
-        return _Fix(NULL_LEFT_OUT, ABSENT) if breach.types and _optional(breach.path, root) else None
+        return _Fix(NULL_LEFT_OUT, ABSENT) if breach.types and _optional(breach.path, holder) else None
     found = [fix for word in breach.types if (fix := _as_type(breach.got, word, messages))] or _as_choice(breach.got, breach.choices)
-    return found[0] if len({repr(fix) for fix in found}) == 1 else None
+    if len({repr(fix) for fix in found}) == 1:
+        return found[0]
+    return _Fix(DEFAULT_LEFT_OUT, ABSENT) if _optional(breach.path, holder) and _is_default(breach.got, holder, breach.path[-1]) else None
 
 
 def _as_type(value: Json, word: str, messages: Sequence[Message]) -> _Fix | None:
@@ -182,11 +192,22 @@ def _said(number: str, messages: Sequence[Message]) -> bool:
     return any(word.search(message.content) for message in messages if message.role != "system")
 
 
-def _optional(path: tuple[str | int, ...], root: Place) -> bool:
-    """Whether `path` leads to a member of an object that the schema does not require."""
+def _holder(path: tuple[str | int, ...], root: Place) -> Place:
+    """Return the place of the object or list whose member `path` leads to."""
     holder = root
     for part in path[:-1]:
         holder = holder.member(part) if isinstance(part, str) else holder.item(part)
+    return holder
+
+
+def _is_default(value: Json, holder: Place, key: str | int) -> bool:
+    """Whether the schema states this very value as the default of a member."""
+    default = holder.default(key) if isinstance(key, str) else ABSENT
+    return default is not ABSENT and dumps(default) == dumps(value)
+
+
+def _optional(path: tuple[str | int, ...], holder: Place) -> bool:
+    """Whether `path` leads to a member of the object `holder` that the schema does not require."""
     required = [name for view in holder.views if isinstance(names := view.get("required"), list) for name in names]
     return bool(path) and isinstance(path[-1], str) and path[-1] not in required
 
