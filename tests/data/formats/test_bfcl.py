@@ -60,6 +60,12 @@ def test_the_answers_beside_a_question_are_all_accepted_and_the_first_of_each_is
     assert prompt.accepted[0].values["more"] == ({"a": ["x", "y"], "b": ["", 3], "c": [""]},)
 
 
+def test_an_argument_whose_only_right_value_is_nothing_is_left_out_if_it_may_be(tmp_path):
+    values = {"base": [None], "unit": [None, ""], "rows": ["", None, [1]]}
+    ((_, (prompt,)),) = read_prompts_of(write(tmp_path, question("a", ground_truth=[{"area.of": values}])))
+    assert prompt.reference[0].arguments == {"base": None, "rows": [1]}
+
+
 def test_types_become_json_schema_and_the_words_of_gorilla_stay(tmp_path):
     ((_, (prompt,)),) = read_prompts_of(write(tmp_path, question("a", ground_truth=[])))
     assert prompt.tools[0].parameters["properties"]["base"] == {"type": "number", "x_type": "float"}

@@ -3,9 +3,10 @@ import json
 import pytest
 
 from toolrl.calls.parse import parse
+from toolrl.calls.render import render_completion
 from toolrl.data.formats import toolace
 from toolrl.data.steps import Origin, steps
-from toolrl.data.template import PromptTemplate
+from toolrl.data.template import HISTORY_THINK, PromptTemplate
 from toolrl.errors import DataError
 from toolrl.types import Message, ToolCall
 
@@ -77,9 +78,9 @@ def test_the_instruction_on_form_is_not_shown_but_the_date_is():
 def test_the_history_shows_calls_in_exactly_the_form_the_model_must_produce():
     prompt = steps(read(row()))[2]
     shown = PromptTemplate.load("tool_n1").render(prompt)
-    assert shown[2]["role"] == "assistant"
+    assert shown[2] == {"role": "assistant", "content": render_completion((PARIS,), HISTORY_THINK)}
     assert parse(shown[2]["content"]).calls == (PARIS,)
-    assert "\\" not in shown[2]["content"]  # not JSON inside of JSON
+    assert shown[3] == {"role": "tool", "content": '[{"name": "Get Weather", "results": {"t": 21}}]'}
 
 
 @pytest.mark.parametrize(
