@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from toolrl.calls.assign import match_calls
 from toolrl.calls.bfcl.values import LEFT_OUT, told
 from toolrl.calls.fault import Difference, Fault, describe, step
+from toolrl.calls.latest import kept
 from toolrl.calls.match import differences, kind_of, same_text
 from toolrl.calls.schema import ABSENT, Place, arguments_of
 from toolrl.types import AcceptedCall, Json, Reason, Tool, ToolCall
@@ -22,7 +23,12 @@ def explain_accepted(predicted: Sequence[ToolCall], accepted: Sequence[AcceptedC
     """Return None where `predicted` can be paired with `accepted`, each call right, else the first thing that is wrong with it."""
     if not accepted and predicted:
         return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
-    return match_calls(predicted, [(call, arguments_of(tools, call.name)) for call in accepted], _differ)
+    return match_calls(predicted, _targets(accepted, tools), _differ)
+
+
+@kept
+def _targets(accepted: Sequence[AcceptedCall], tools: Sequence[Tool]) -> list[tuple[AcceptedCall, Place]]:
+    return [(call, arguments_of(tools, call.name)) for call in accepted]
 
 
 def _differ(predicted: ToolCall, target: tuple[AcceptedCall, Place]) -> Iterator[Difference]:

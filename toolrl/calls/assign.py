@@ -7,6 +7,7 @@ calls it leaves over are paired by closeness, and the first such pair is explain
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -32,26 +33,19 @@ def match_calls(predicted: Sequence[P], reference: Sequence[R], differ: Differ[P
     pairs = _Pairs(predicted, reference, differ, fits)
     if pairs.fit_in_order():  # most answers keep the reference's order: no need of all the pairs
         return None
-    if len(predicted) == len(reference) == 1:
-        first = pairs.first(0, 0)
-        return first and first.told("[0]")
     partners = maximum_matching(pairs.fit, len(predicted), len(reference))
     taken = {j for j in partners if j is not None}
     left = [i for i, j in enumerate(partners) if j is None]
     missing = [j for j in range(len(reference)) if j not in taken]
-    if not left and not missing:
-        return None
-    return _explained(pairs, left, missing)
+    return _explained(pairs, left, missing) if left or missing else None
 
 
 def all_fit(predicted: Sequence[P], reference: Sequence[R], fits: Fits[P, R]) -> bool:
     """Whether each predicted call fits a reference call of its own and none is left over."""
     if len(predicted) != len(reference):
         return False
-    if all(fits(p, r) for p, r in zip(predicted, reference, strict=True)):
-        return True
-    matching = _Matching(lambda i, j: fits(predicted[i], reference[j]), len(reference))
-    return len(predicted) > 1 and all(matching.add(left) for left in range(len(predicted)))
+    matching = _Matching(cache(lambda i, j: fits(predicted[i], reference[j])), len(reference))
+    return all(matching.add(left) for left in range(len(predicted)))
 
 
 def maximum_matching(fit: Callable[[int, int], bool], num_left: int, num_right: int) -> list[int | None]:
@@ -117,6 +111,8 @@ class _Pairs(Generic[P, R]):
 
 def _explained(pairs: _Pairs[P, R], left: Sequence[int], missing: Sequence[int]) -> Fault:
     """Explain the first of the predicted calls `left` over, beside the one most alike of the reference calls `missing`."""
+    if len(left) == len(missing) == 1 and (only := pairs.first(left[0], missing[0])) is not None:
+        return only.told(f"[{left[0]}]")
     differences = {(i, j): pairs.differences(i, j) for i in left for j in missing}
     nearest = _closest(differences)
     predicted, reference = len(pairs.predicted), len(pairs.reference)

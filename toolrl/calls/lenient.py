@@ -14,9 +14,9 @@ from decimal import Decimal
 from toolrl.calls.assign import all_fit
 from toolrl.calls.fault import Difference
 from toolrl.calls.jsontext import LOOSE, MAX_CHARS, JsonError, decode, scan
-from toolrl.calls.match import call_differences, differences, explain, is_default, kind_of
+from toolrl.calls.match import call_differences, differences, explain, is_default, kind_of, targets_of
 from toolrl.calls.parse import CALL, END_THINK, MAX_CALLS
-from toolrl.calls.schema import ABSENT, Place, arguments_of
+from toolrl.calls.schema import ABSENT, Place
 from toolrl.types import Json, Tool, ToolCall
 
 MAX_VALUES = 256
@@ -37,7 +37,7 @@ def content_right(calls: Sequence[ToolCall] | None, reference: Sequence[ToolCall
     """Whether `calls` are the reference, values in quotes read as what the schema asks for; None never is."""
     if calls is None:
         return False
-    return all_fit(calls, [(call, arguments_of(tools, call.name)) for call in reference], _fits)
+    return all_fit(calls, targets_of(reference, tools), _fits)
 
 
 def quotes_matter(calls: Sequence[ToolCall], reference: Sequence[ToolCall], tools: Sequence[Tool]) -> bool:

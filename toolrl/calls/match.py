@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from toolrl.calls.assign import match_calls
 from toolrl.calls.fault import Difference, Fault, describe, step
+from toolrl.calls.latest import kept
 from toolrl.calls.schema import ABSENT, Place, arguments_of
 from toolrl.types import Json, Reason, Tool, ToolCall
 
@@ -30,15 +31,23 @@ def explain(predicted: Sequence[ToolCall], reference: Sequence[ToolCall], tools:
     """Return None where `predicted` equals `reference`, else the first thing that is wrong with it."""
     if not reference and predicted:
         return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
-    targets = [(call, arguments_of(tools, call.name)) for call in reference]
-    return match_calls(predicted, targets, lambda call, target: call_differences(call, *target))
+    return match_calls(predicted, targets_of(reference, tools), lambda call, target: call_differences(call, *target))
+
+
+@kept
+def targets_of(reference: Sequence[ToolCall], tools: Sequence[Tool]) -> list[tuple[ToolCall, Place]]:
+    """Return each reference call with the place of its arguments."""
+    return [(call, arguments_of(tools, call.name)) for call in reference]
 
 
 def call_differences(predicted: ToolCall, reference: ToolCall, place: Place) -> Iterator[Difference]:
     """Yield the ways in which one call differs from a reference call; `place` is that of the reference's arguments."""
     if not same_text(predicted.name, reference.name):
         yield Difference(Reason.WRONG_NAME, ".name", reference.name, predicted.name)
-    yield from _in_objects(predicted.arguments, reference.arguments, place, ".arguments")
+    got, expected = predicted.arguments, reference.arguments
+    if got == expected and _identical(got, expected):  # the first comparison is quick, and takes true for 1
+        return
+    yield from _in_objects(got, expected, place, ".arguments")
 
 
 def differences(got: Json, expected: Json, place: Place, path: str = "") -> Iterator[Difference]:
@@ -85,6 +94,16 @@ def _nfc(text: str) -> str:
 def _same_leaf(got: Json, expected: Json) -> bool:
     """Whether two values are equal leaves of one type, so that nothing else needs to be looked at."""
     return type(got) is type(expected) and type(got) in _LEAVES and got == expected
+
+
+def _identical(got: Json, expected: Json) -> bool:
+    """Whether two values that compare equal are of the same types throughout, so that they are equal under any schema."""
+    kind = type(got)
+    if kind is not type(expected):
+        return False
+    if kind is dict:
+        return all(_identical(value, expected[key]) for key, value in got.items())
+    return all(map(_identical, got, expected)) if kind is list else kind in _LEAVES
 
 
 def _in_objects(got: Mapping[str, Json], expected: Mapping[str, Json], place: Place, path: str) -> Iterator[Difference]:

@@ -21,6 +21,7 @@ from typing import Any
 from toolrl.calls.assign import match_calls
 from toolrl.calls.fault import Difference, Fault, describe, shown, step
 from toolrl.calls.jsontext import MAX_CHARS, PYTHON, JsonError, decode
+from toolrl.calls.latest import kept
 from toolrl.calls.parse import CALL, END_CALL, END_THINK, MAX_CALLS, THINK, too_long
 from toolrl.calls.schema import ABSENT
 from toolrl.types import Json, Reason, ToolCall
@@ -35,13 +36,6 @@ class LooseCall:
 
     name: Json
     arguments: Json
-
-    def key(self) -> str:
-        """Return what the paper compares, name and arguments, as one text."""
-        return canonical([self.name, self.arguments])
-
-
-_Keyed = tuple[LooseCall, str]
 
 
 def parse_paper(text: str, *, tags: bool = True) -> tuple[LooseCall, ...] | Fault:
@@ -66,15 +60,22 @@ def parse_paper(text: str, *, tags: bool = True) -> tuple[LooseCall, ...] | Faul
 
 def explain_paper(predicted: Sequence[LooseCall], reference: Sequence[ToolCall]) -> Fault | None:
     """Return None where the calls are equal as multisets of (name, canonical JSON), else what is wrong."""
-    wanted = [LooseCall(call.name, call.arguments) for call in reference]
-    got_keys, wanted_keys = ([call.key() for call in calls] for calls in (predicted, wanted))
-    if sorted(got_keys) == sorted(wanted_keys):
+    got, wanted = _keyed(predicted), _wanted(reference)
+    if sorted(key for key, _ in got) == sorted(key for key, _ in wanted):
         return None
     if not wanted:
         return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
-    return match_calls(
-        [*zip(predicted, got_keys, strict=True)], [*zip(wanted, wanted_keys, strict=True)], _differ, lambda got, want: got[1] == want[1]
-    )
+    return match_calls(got, wanted, lambda a, b: _differences(a[1], b[1]), lambda a, b: a[0] == b[0])
+
+
+@kept
+def _wanted(reference: Sequence[ToolCall]) -> list[tuple[str, LooseCall]]:
+    return _keyed([LooseCall(call.name, call.arguments) for call in reference])
+
+
+def _keyed(calls: Sequence[LooseCall]) -> list[tuple[str, LooseCall]]:
+    """Return each call with what the paper compares: name and arguments as one text."""
+    return [(canonical([call.name, call.arguments]), call) for call in calls]
 
 
 def canonical(value: Json) -> str:
@@ -113,10 +114,6 @@ def _read(value: Json) -> tuple[LooseCall, ...] | Fault:
         if not isinstance(item, dict) or "name" not in item or "arguments" not in item:
             return Fault(Reason.MALFORMED_CALL, f"[{index}]", "an object with name and arguments", describe(item))
     return tuple(LooseCall(item["name"], item["arguments"]) for item in items)
-
-
-def _differ(predicted: _Keyed, reference: _Keyed) -> Iterator[Difference]:
-    return _differences(predicted[0], reference[0])
 
 
 def _differences(predicted: LooseCall, reference: LooseCall) -> Iterator[Difference]:

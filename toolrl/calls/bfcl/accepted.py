@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from toolrl.calls.bfcl.declared import Declared, declared
 from toolrl.calls.bfcl.values import LEFT_OUT
+from toolrl.calls.latest import kept
 from toolrl.calls.match import differences
 from toolrl.calls.schema import ABSENT, Place, arguments_of
 from toolrl.types import AcceptedCall, Json, Prompt, ToolCall
 
 
+@kept
 def accepted_of(prompt: Prompt) -> tuple[AcceptedCall, ...]:
     """Return the calls that are accepted as the answer to `prompt`.
 

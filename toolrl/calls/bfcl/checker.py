@@ -9,6 +9,7 @@ from toolrl.calls.assign import match_calls
 from toolrl.calls.bfcl.declared import LANGUAGE, Declared, Literal, declared
 from toolrl.calls.bfcl.values import LEFT_OUT, InWords, as_loaded, difference, told
 from toolrl.calls.fault import Difference, Fault, describe, step
+from toolrl.calls.latest import kept
 from toolrl.calls.schema import ABSENT
 from toolrl.types import AcceptedCall, Json, Reason, Tool, ToolCall
 
@@ -22,7 +23,7 @@ def explain_bfcl(predicted: Sequence[ToolCall], accepted: Sequence[AcceptedCall]
     """
     if not accepted and predicted:
         return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
-    return match_calls(predicted, [_target(call, tools) for call in accepted], _differ)
+    return match_calls(predicted, _targets(accepted, tools), _differ)
 
 
 class _Target(NamedTuple):
@@ -30,35 +31,41 @@ class _Target(NamedTuple):
 
     name: str
     values: Mapping[str, Sequence[Json]]
-    properties: Mapping[str, Any]
+    declared: Mapping[str, Declared]
+    """The types of those arguments that have both accepted values and a schema."""
     required: Sequence[str]
-    language: Json
+
+
+@kept
+def _targets(accepted: Sequence[AcceptedCall], tools: Sequence[Tool]) -> list[_Target]:
+    return [_target(call, tools) for call in accepted]
 
 
 def _target(call: AcceptedCall, tools: Sequence[Tool]) -> _Target:
     for tool in tools:
         if tool.name == call.name:
             properties, required = tool.parameters.get("properties"), tool.parameters.get("required")
+            language = tool.parameters.get(LANGUAGE)
+            schemas = properties if isinstance(properties, Mapping) else _NOTHING
             return _Target(
                 call.name,
                 call.values,
-                properties if isinstance(properties, Mapping) else _NOTHING,
+                {key: declared(schemas[key], language) for key in call.values if key in schemas},
                 [key for key in required if isinstance(key, str)] if isinstance(required, list | tuple) else (),
-                tool.parameters.get(LANGUAGE),
             )
-    return _Target(call.name, call.values, _NOTHING, (), None)
+    return _Target(call.name, call.values, _NOTHING, ())
 
 
 def _differ(predicted: ToolCall, target: _Target) -> Iterator[Difference]:
     """Yield the ways in which a call differs from an accepted one."""
-    name, values, properties, required, language = target
+    name, values, types, required = target
     arguments = predicted.arguments
     if predicted.name != name:
         yield Difference(Reason.WRONG_NAME, ".name", name, predicted.name)
     for key, value in arguments.items():
-        if key not in properties or key not in values:
+        if key not in types:
             yield Difference(Reason.UNEXPECTED_ARGUMENT, ".arguments" + step(key), ABSENT, value)
-        elif (found := _argument(value, values[key], properties[key], language)) is not None:
+        elif (found := _argument(value, values[key], types[key])) is not None:
             yield found.under(".arguments" + step(key))
     for key in required:
         if key not in arguments:
@@ -68,9 +75,8 @@ def _differ(predicted: ToolCall, target: _Target) -> Iterator[Difference]:
             yield Difference(Reason.MISSING_ARGUMENT, ".arguments" + step(key), told(answers), ABSENT)
 
 
-def _argument(value: Json, answers: Sequence[Json], schema: Any, language: Json) -> Difference | None:
+def _argument(value: Json, answers: Sequence[Json], wanted: Declared) -> Difference | None:
     """Return what is wrong with the value of one argument, or None."""
-    wanted = declared(schema, language)
     try:
         answers = [as_loaded(answer) for answer in answers]
         if wanted.literal is not None:
