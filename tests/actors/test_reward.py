@@ -13,6 +13,7 @@ from reward_verifiers import Misbehaving
 
 from toolrl.actors.reward import RewardActor, ScorerPool
 from toolrl.config.task import RewardConfig
+from toolrl.reward.verifier import make_verifier
 from toolrl.testing.fakes import FakePrompts, World
 from toolrl.types import Completion, Group, Reason, VersionSpan, WeightVersion
 
@@ -27,14 +28,15 @@ def put(number, *texts):
     return group.ref(ray.put(group), engine="e", sample_s=0.0)
 
 
-def score(groups, **settings):
+def score(groups, verifier=None, **settings):
     config = RewardConfig(workers=2, deadline_s=2.0, **settings)
     path = str(Path(__file__).parent)
 
     async def run():
         def make(index):
-            worker = ray.remote(RewardActor).options(num_cpus=0.1, runtime_env={"env_vars": {"PYTHONPATH": path}})
-            return worker.remote(Misbehaving(), 5.0)
+            env = {} if verifier else {"PYTHONPATH": path}
+            worker = ray.remote(RewardActor).options(num_cpus=0.1, runtime_env={"env_vars": env})
+            return worker.remote(verifier or Misbehaving(), 5.0)
 
         pool = ScorerPool(make, config)
         await pool.start()
@@ -50,6 +52,17 @@ def test_verdicts_come_back_for_the_group_they_belong_to(ray_cluster):
     scored, replaced = score([put(i, "right" if i % 2 else "wrong", "right") for i in range(40)])
     assert [s.group.draw for s in scored] == list(range(40))
     assert [s.verdicts[0].reward for s in scored] == [float(i % 2) for i in range(40)]
+    assert replaced == 0
+
+
+def test_a_reward_of_ones_own_is_found_by_the_workers_too(ray_cluster, tmp_path, monkeypatch):
+    (tmp_path / "only_in_this_folder.py").write_text("def length(prompt, text): return len(text)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    verifier = make_verifier("strict", functions={"only_in_this_folder:length": 0.5})
+    monkeypatch.undo()
+    (scored,), replaced = score([put(0, "four", "six")], verifier)
+    assert [verdict.reward for verdict in scored.verdicts] == [2.0, 1.5]
     assert replaced == 0
 
 

@@ -57,6 +57,60 @@ def test_a_contradiction_names_the_key_what_was_got_and_what_to_do(override, mes
     assert problems(*GOOD, override) == (message,)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "functions"),
+    [
+        (["reward.functions={partial_format: 1}"], {"partial_format": 1.0}),
+        (["reward.functions.partial_format=0.5"], {"partial_format": 0.5}),
+        (["reward.functions.format=0.2", "reward.functions.match=8e-1"], {"format": 0.2, "match": 0.8}),
+        (["reward.functions={format: 1}", "reward.functions={match: 1}"], {"match": 1.0}),
+        (["reward.functions={format: 1}", "reward.functions.my.rewards:score=2"], {"format": 1.0, "my.rewards:score": 2.0}),
+        (["reward.functions.my.rewards:Judge.score=-1", "reward.functions.binary=1"], {"my.rewards:Judge.score": -1.0, "binary": 1.0}),
+        (["reward.functions.format=1", "reward.functions={}"], {}),
+        ([], {}),
+    ],
+)
+def test_a_table_is_replaced_as_a_whole_and_added_to_by_its_entries(arguments, functions):
+    assert load(RlConfig, [*GOOD, *arguments]).reward.functions == functions
+
+
+def test_a_table_in_a_file_is_added_to_by_an_override_and_reads_back(tmp_path):
+    path, resolved = tmp_path / "a.yaml", tmp_path / "resolved.yaml"
+    path.write_text("reward:\n  functions:\n    format: 0.2\n    my.rewards:score: 1\n")
+    config = load(RlConfig, [*GOOD, str(path), "reward.functions.match=0.8"])
+    assert config.reward.functions == {"format": 0.2, "my.rewards:score": 1.0, "match": 0.8}
+    resolved.write_text(to_yaml(config))
+    assert load(RlConfig, [str(resolved)]) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("reward.functions=5", "reward.functions: got 5; expected dict[str, float]"),
+        ("reward.functions={binary: much}", "reward.functions: got {'binary': 'much'}; expected dict[str, float]"),
+        ("reward.functions={binary: true}", "reward.functions: got {'binary': True}; expected dict[str, float]"),
+        ("reward.functions.partail_names=1", "reward.functions: unknown function 'partail_names'; did you mean 'partial_names'?"),
+        (
+            "reward.functions.zzz=1",
+            "reward.functions: unknown function 'zzz'; choose among binary, no_think, partial_format, partial_names, lexicographic, "
+            "format, match, names, or write module:function",
+        ),
+        ("reward.functions.mine:=1", "reward.functions: got 'mine:'; write a function of your own as module:function"),
+        ("reward.functions.binary=.inf", "reward.functions: got the weight inf for 'binary'; set a finite number"),
+        ("reward.functions.binary=0", "reward.functions: every weight is 0, so no answer would be better than another; set one above 0"),
+        ("reward.functoins.binary=1", "reward.functoins.binary=1: unknown setting 'reward.functoins'; did you mean 'reward.functions'?"),
+    ],
+)
+def test_a_wrong_table_names_the_entry_and_what_to_do(override, message):
+    assert problems(*GOOD, override) == (message,)
+
+
+def test_whole_numbers_are_fractions_too_and_say_nothing(recwarn):
+    config = load(RlConfig, [*GOOD, "algo.kl_coef=1", "reward.functions={binary: 2}"])
+    assert (config.algo.kl_coef, config.reward.functions["binary"]) == (1.0, 2.0)
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize(("content", "part"), [("a: [1", "not readable as YAML"), ("- 1\n- 2\n", "expected sections"), ("", "")])
 def test_a_file_that_is_no_configuration_is_named(tmp_path, content, part):
     path = tmp_path / "x.yaml"

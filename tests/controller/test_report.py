@@ -1,5 +1,7 @@
 """What a batch says, by hand; see test_loop for a whole row."""
 
+from dataclasses import replace
+
 import pytest
 
 from toolrl.algo.advantage import trajectory
@@ -36,6 +38,22 @@ def test_without_any_reward_there_is_no_mean():
     metrics = batch_metrics(Batch(0, (trajectory(scored(0, [FAILED, FAILED]), 0.0),)), 0)
     assert metrics["reward/failed_share"] == 1
     assert "reward/mean" not in metrics
+
+
+def test_what_bfcl_says_is_told_beside_what_the_mode_says():
+    right = replace(RIGHT, bfcl_right=True)  # content, bfcl: yes, yes
+    forgiven = Verdict(0.0, Reason.WRONG_VALUE, format_right=True, bfcl_right=True)  # no, yes
+    wrong = Verdict(0.0, Reason.WRONG_NAME, format_right=True, bfcl_right=False)  # no, no
+    failed = replace(FAILED, bfcl_right=True)  # not judged
+    metrics = batch_metrics(Batch(0, (trajectory(scored(0, [right, forgiven, wrong, wrong, failed]), 0.0),)), 0)
+    assert metrics["reward/bfcl_right"] == 2 / 4
+    assert metrics["reward/strict_bfcl_agreement"] == 3 / 4
+    assert metrics["reward/content_right"] == 1 / 4
+
+
+def test_where_bfcl_was_not_asked_nothing_is_told():
+    metrics = batch_metrics(Batch(0, (trajectory(scored(0, [RIGHT, WRONG]), 0.0),)), 0)
+    assert not [name for name in metrics if "bfcl" in name]
 
 
 @pytest.mark.parametrize(("oldest", "bound"), [(2, 2), (6, 9)])

@@ -64,6 +64,14 @@ def test_a_resumed_folder_counts_its_attempts_and_what_was_changed(tmp_path):
     assert check(tmp_path, changed("run", steps=7)) == {}
 
 
+def test_a_resumed_run_has_the_same_reward(tmp_path):
+    weighed = changed("reward", functions={"format": 0.2, "my.rewards:score": 1.0})
+    RunFolder(tmp_path, weighed).close()
+    assert check(tmp_path, weighed) == {}
+    with pytest.raises(RunFolderError, match=r"reward.functions: the run has \{'format': 0.2, 'my.rewards:score': 1.0\}, got \{\}"):
+        check(tmp_path, CONFIG)
+
+
 def test_a_folder_of_another_configuration_is_refused_with_every_difference(tmp_path):
     RunFolder(tmp_path, CONFIG).close()
     before = sorted(path.name for path in tmp_path.iterdir())

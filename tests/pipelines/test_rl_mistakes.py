@@ -40,6 +40,26 @@ def test_held_out_prompts_among_the_training_prompts_are_refused(capsys, tmp_pat
     assert "data.heldout: 64 of 64 prompts are in data.train too" in err
 
 
+def test_a_reward_of_ones_own_that_is_not_there_is_named_before_anything_is_read(capsys, tmp_path):
+    err = fails(capsys, tmp_path, "reward.functions.no_such_module_here:score=1", "data.train=nowhere.jsonl")
+    assert "cannot import 'no_such_module_here:score'" in err
+    assert "nowhere" not in err
+
+
+def test_a_reward_that_pays_for_wrong_answers_is_refused(capsys, tmp_path):
+    err = fails(capsys, tmp_path, "reward.functions={format: 1}")
+    assert "the audit of the reward failed" in err
+    assert "another row's reference: 256 of 256 did not score less than the reference" in err
+
+
+def test_rows_that_no_answer_can_satisfy_are_refused(capsys, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    tool = '{"name": "f", "parameters": {"properties": {"b": {"type": "string"}}}}'
+    rows.write_text(ROW.replace("[]}", '[{"name": "f", "arguments": {"a": 1}}]}').replace('"tools": []', f'"tools": [{tool}]'))
+    err = fails(capsys, tmp_path, f"data.train={rows}", "data.heldout=''", "reward.mode=bfcl")
+    assert "as prompt a: reward 0.0, unexpected_argument at [0].arguments.a, got 1; drop or mend these rows" in err
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(capsys, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     assert main(["rl", "conf/demo.yaml", f"run.dir={tmp_path}"]) == 2

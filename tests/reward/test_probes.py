@@ -1,11 +1,12 @@
 """Probes are wrong for their prompt, or they are not made."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from toolrl.reward.probes import right_answers, wrong_answers
-from toolrl.types import Message, Prompt, Tool, ToolCall
+from toolrl.types import AcceptedCall, Message, Prompt, Tool, ToolCall
 
 F = Tool("f", "", {"properties": {"a": {"type": "number"}, "b": {"type": "number"}, "unit": {"default": "cm"}}})
 G = Tool("g", "", {})
@@ -39,6 +40,35 @@ def test_every_kind_of_probe_is_made_where_it_is_wrong():
 )
 def test_a_probe_that_would_be_right_is_not_made(row, other):
     assert set(probes(row, other)) == {"empty text", "the prompt's own text", "reference inside think"}
+
+
+@pytest.mark.parametrize(
+    ("values", "other", "made"),
+    [
+        ({"a": (1,)}, {"a": 1}, False),
+        ({"a": (1,)}, {"a": True}, False),  # bfcl takes them to be equal inside an object
+        ({"a": (1,)}, {"a": "1.0"}, False),
+        ({"a": ("New York",)}, {"a": "new-york."}, False),
+        ({"a": ("Zoe\u0308",)}, {"a": "Zo\u00eb"}, False),
+        ({"a": (1, 2)}, {"a": 2}, False),
+        ({"a": (1,), "b": (2, "")}, {"a": 1}, False),
+        ({"a": (1,), "b": (2,)}, {"a": 1}, True),
+        ({"a": (1,)}, {"a": 1, "b": 2}, True),
+        ({"a": ({"k": ["x", "y"]},)}, {"a": {"k": "Y"}}, False),
+        ({"a": ({"k": ["x", "y"]},)}, {"a": {"k": "z"}}, True),
+        ({"a": ({"k": ["x"]},)}, {"a": {"l": "x"}}, True),
+        ({"a": ([1, 2],)}, {"a": [2, 1]}, True),
+        ({"a": ([1, "b"],)}, {"a": [1, "B"]}, False),
+        ({"a": (None,)}, {"a": "none"}, True),
+        ({}, {"a": "absent"}, True),
+        ({"a": (None,)}, {"a": 0}, True),
+        ({"a": ("9" * 400,)}, {"a": "1e99999999"}, True),
+        ({"a": (10**600,)}, {"a": 10**600}, False),
+    ],
+)
+def test_the_next_rows_reference_is_a_probe_only_where_no_mode_accepts_it(values, other, made):
+    row = replace(prompt(ToolCall("f", {})), accepted=(AcceptedCall("f", values),))
+    assert ("another row's reference" in probes(row, prompt(ToolCall("f", other)))) == made
 
 
 def test_two_calls_that_mirror_each_other_are_shuffled_into_two_alike():

@@ -70,6 +70,7 @@ def start_model(path: str, *, seed: int) -> Iterator[str]:
 
 def load_inputs(config: RlConfig) -> Inputs:
     """Read and check what `config` names. Raises UserError kin."""
+    verifier = make_verifier(config.reward.mode, config.reward.no_call, config.reward.functions)
     model_path = resolve_model(config.model.path)
     template = PromptTemplate.load(config.prompt.template, model_path=model_path)
     tokenizer = ChatTokenizer(model_path, template.chat)
@@ -85,7 +86,6 @@ def load_inputs(config: RlConfig) -> Inputs:
     train = load_prompts(config.data.train, part="train")
     heldout = load_prompts(config.data.heldout, part="heldout") if config.data.heldout else ()
     _require_disjoint(train, heldout)
-    verifier = make_verifier(config.reward.mode, config.reward.no_call, config.reward.functions)
     report = audit(verifier, train[: config.reward.audit_rows]) if config.reward.audit_rows else None
     if report is not None:
         report.require_sound()

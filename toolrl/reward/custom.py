@@ -42,7 +42,7 @@ class Custom:
             return found
         if _is_number(found):
             return float(found)
-        return Verdict(None, Reason.VERIFIER_ERROR, expected=EXPECTED, got=shown(f"{found!r} from {self.path}"))
+        return Verdict(None, Reason.VERIFIER_ERROR, expected=EXPECTED, got=shown(f"{self.path} returned {found!r}"))
 
     def __reduce__(self) -> tuple[type[Custom], tuple[str, str]]:
         return type(self), (self.path, self.folder)
@@ -53,10 +53,10 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 def _is_sound(verdict: Verdict) -> bool:
-    """Whether a verdict has a reward, or the reason of a failure."""
+    """Whether a verdict has either a reward or the reason of a failure."""
     if not isinstance(verdict.reason, Reason):
         return False
-    return verdict.reason.is_failure if verdict.reward is None else _is_number(verdict.reward)
+    return verdict.reward is None if verdict.reason.is_failure else _is_number(verdict.reward)
 
 
 def _imported(path: str, folder: str) -> Callable[[Prompt, str], object]:

@@ -104,7 +104,7 @@ def _could_be_member(value: Json, accepted: Json) -> bool:
 def _level(value: Json) -> str:
     """Return a value without what a mode may forgive: fractions, numbers in quotes, case, punctuation, Unicode form."""
     if value is ABSENT:
-        return "absent"
+        return "\0"
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         return _FORGIVEN.sub("", unicodedata.normalize("NFC", value)).lower()
     if value is None or isinstance(value, list | tuple | Mapping):
