@@ -21,6 +21,7 @@ from toolrl.data.source import load_prompts
 from toolrl.data.template import PromptTemplate
 from toolrl.errors import ConfigError, DataError, UserError
 from toolrl.pipelines import prepare as pipeline
+from toolrl.pipelines.fingerprint import fingerprint
 from toolrl.pipelines.prepare import prepare
 from toolrl.pipelines.prepare_pass import MAX_SOURCES, OTHER_SOURCES, PrepareSettings
 
@@ -162,6 +163,17 @@ def test_prompts_of_a_benchmark_are_removed_or_the_report_says_that_they_are_the
         "samples": [{"id": f"r{i}", "benchmark": "BENCH", "match": "request"} for i in (1, 2, 3)],
     }
     assert (sum(report["kept"].values()), dropped(report)) == (kept, {"contaminated": 3} if contamination == "remove" else {})
+
+
+def test_a_benchmark_of_ones_own_is_looked_for_too(run, tmp_path):
+    asked = "what is the price of a ticket to the moon"
+    write(tmp_path / "bench.jsonl", row(1, text=asked))
+    fingerprint("mine", [tmp_path / "bench.jsonl"], out=tmp_path / "mine.fingerprints", revision="1")
+    path = write(tmp_path / "x.jsonl", row(2, text=asked.upper() + "?"), row(3))
+    report = run(path, fingerprints=(str(tmp_path / "mine.fingerprints"),))
+    assert report["contamination"]["benchmarks"]["mine"] == {"items": 1, "hits": 1}
+    assert {"ACEBench", "API-Bank", "BFCL"} < report["contamination"]["benchmarks"].keys()
+    assert dropped(report) == {"contaminated": 1}
 
 
 def test_only_training_prompts_are_augmented_and_each_row_apart(run, tmp_path):
@@ -322,7 +334,7 @@ def test_stopped_by_the_keyboard_nothing_is_left(tmp_path, command):
     assert wait_until(lambda: (tmp_path / ".out.partial").exists(), 60)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
-    assert (process.returncode, "Traceback" in output) == (130, False)
+    assert (process.returncode, output) == (130, "toolrl: stopped by the keyboard; nothing was written\n")
     assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
 
 

@@ -18,30 +18,21 @@ def add_prepare(parsers: Any) -> None:
     parser.add_argument("--format", default="auto", help="format of the rows (default: auto, told row by row)")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out and count rows of your own that cannot be read")
     parser.add_argument("--tokenizer", metavar="MODEL", help="its tokenizer measures the prompts; without one, no prompt is too long")
-    parser.add_argument(
-        "--template",
-        default="",
-        help="prompt template: a shipped name, a file or a folder with one (default: the model's own, else tool_n1)",
-    )
+    named = "prompt template: a shipped name, a file or a folder with one (default: the model's own, else tool_n1)"
+    parser.add_argument("--template", default="", help=named)
     parser.add_argument("--max-prompt-tokens", type=int, default=4096, metavar="N", help="longer prompts are dropped (default: 4096)")
     parser.add_argument("--no-call", default="drop", metavar="drop|keep", help="prompts where no call is right (default: drop)")
-    parser.add_argument(
-        "--contamination", default="remove", metavar="remove|keep", help="prompts that stand in a benchmark (default: remove)"
-    )
-    parser.add_argument(
-        "--drop-tools",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="train rows that lose the tools they call, and expect no call (default: 0)",
-    )
-    parser.add_argument(
-        "--mask-names", type=float, default=0.0, metavar="SHARE", help="train rows with neutral names of tools and parameters (default: 0)"
-    )
+    found = "prompts that stand in a benchmark (default: remove)"
+    parser.add_argument("--contamination", default="remove", metavar="remove|keep", help=found)
+    parser.add_argument("--fingerprints", action="append", default=[], metavar="FILE", help="a further benchmark, by `toolrl fingerprint`")
+    fewer = "train rows that lose the tools they call, and expect no call (default: 0)"
+    parser.add_argument("--drop-tools", type=float, default=0.0, metavar="SHARE", help=fewer)
+    neutral = "train rows with neutral names of tools and parameters (default: 0)"
+    parser.add_argument("--mask-names", type=float, default=0.0, metavar="SHARE", help=neutral)
     parser.add_argument("--heldout-share", type=float, default=0.1, metavar="SHARE", help="dialogues held out (default: 0.1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the split and of what is augmented (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.set_defaults(run=_prepare)
+    parser.set_defaults(run=_prepare, stopped="nothing was written")
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
@@ -49,13 +40,11 @@ def _prepare(arguments: argparse.Namespace) -> int:
     from toolrl.pipelines.prepare import prepare
     from toolrl.pipelines.prepare_pass import PrepareSettings
 
+    arguments.fingerprints = tuple(arguments.fingerprints)
     settings = PrepareSettings(**{each.name: getattr(arguments, each.name) for each in fields(PrepareSettings)})
     report = prepare(arguments.inputs, settings, out=arguments.out)
-    print(
-        json.dumps(report)
-        if arguments.json
-        else f"{summary(report)}\n{arguments.out}: train.parquet, heldout.parquet, prompt.template, report.json, report.html"
-    )
+    written = "train.parquet, heldout.parquet, prompt.template, report.json, report.html"
+    print(json.dumps(report) if arguments.json else f"{summary(report)}\n{arguments.out}: {written}")
     return 0
 
 

@@ -57,10 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"toolrl: {error}", *getattr(error, "__notes__", ()), sep="\n  ", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(
-            "toolrl: stopped by the keyboard; the same command goes on from the newest checkpoint",
-            file=sys.stderr,
-        )
+        stopped = getattr(arguments, "stopped", "the same command goes on from the newest checkpoint")
+        print(f"toolrl: stopped by the keyboard; {stopped}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

@@ -37,17 +37,17 @@ def prepare(inputs: Sequence[str], settings: PrepareSettings, *, out: Path) -> M
     _check(inputs, settings, out)
     model_path = resolve_model(settings.tokenizer) if settings.tokenizer else ""
     template = PromptTemplate.load(settings.template, model_path=model_path)
-    guard = Guard.shipped()
+    guards = [Guard.shipped(), *([Guard.load(map(Path, settings.fingerprints))] if settings.fingerprints else [])]
     filters = Filters(
         max_length=settings.max_prompt_tokens if settings.tokenizer else None,
         keep_no_call=settings.no_call == "keep",
         keep_hits=settings.contamination == "keep",
-        find=guard.hits,
+        find=lambda prompt: [hit for guard in guards for hit in guard.hits(prompt)],
     )
     run = Pass(replace(settings, template=template.name), filters, _lengths(model_path, template))
     with whole_folder(out) as folder:
         run.write(inputs, folder)
-        report = run.report(guard.items)
+        report = run.report({name: items for guard in guards for name, items in guard.items.items()})
         if not run.lengths:
             raise DataError(f"none of {run.rows_in} rows is left\n{summary(report)}\nmend the rows, or change the settings")
         write_text(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")

@@ -57,6 +57,8 @@ class PrepareSettings:
     """Leave out rows of the user's own that cannot be read, as those of published sets always are."""
     no_call: str = "drop"
     contamination: str = "remove"
+    fingerprints: tuple[str, ...] = ()
+    """Files of further benchmarks, made by `toolrl fingerprint`."""
     drop_tools: float = 0.0
     mask_names: float = 0.0
 
@@ -169,7 +171,7 @@ class Pass:
         hits = self.filters.hits
         return {
             "format": FORMAT,
-            "settings": asdict(self.settings),
+            "settings": asdict(self.settings) | {"fingerprints": list(self.settings.fingerprints)},
             "inputs": self.rows,
             "table": [{"source": s, "turns": "multi" if multi else "single", **asdict(cell)} for s, multi, cell in cells],
             "rows_in": self.rows_in,
