@@ -136,5 +136,4 @@ def test_a_real_row_is_repaired_or_dropped_if_and_only_if_its_flags_say_that_its
             kinds["repaired"] += 1
             assert flags.pop(prompt.id) == {"label_type_mismatch"}
     assert not any(flags.values())
-    assert kinds["wrong_type"] > 1
     assert kinds["repaired"] > 10

@@ -6,7 +6,7 @@
 |---|---|---|---|
 | quoted_number | `"3"`, `"3.50"` | `3`, `3.50` digit by digit | the schema says number or integer, the text is a JSON number |
 | quoted_boolean | `"true"`, `"True"` | `true` | the schema says boolean |
-| quoted_json | `"[1, 2]"` | `[1, 2]` | the schema says array or object, and the text is one |
+| quoted_json | `"[1, 2]"`, `"{'a': 1}"` | `[1, 2]`, `{"a": 1}` | the schema says array or object, and the text is one in JSON or Python |
 | integral_fraction | `3.0` | `3` | the schema says integer, and not number |
 | choice_spelling | `"celsius "` | `"Celsius"` | exactly one choice of the enum differs in nothing but case and space |
 | number_as_text | `500` | `"500"` | the schema says string, and the conversation holds these very digits as a word of their own |
@@ -28,8 +28,10 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from toolrl.calls.schema import ABSENT, Place
+from toolrl.data.formats.literals import read_literal
 from toolrl.data.jsontext import dumps, loads
 from toolrl.data.labels import Breach, Contradiction, breaches, contradiction, place
+from toolrl.errors import DataError
 from toolrl.types import AcceptedCall, Json, Message, Prompt, Tool, ToolCall
 
 QUOTED_NUMBER, QUOTED_BOOLEAN, QUOTED_JSON = "quoted_number", "quoted_boolean", "quoted_json"
@@ -45,6 +47,7 @@ LEFT_OUT: Final = ""
 """Among the accepted values of an argument: it may be left out."""
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_NESTED = {"array": list, "object": dict}
 _BOOLEANS = {"true": True, "True": True, "false": False, "False": False}
 
 
@@ -163,17 +166,37 @@ def _as_type(value: Json, word: str, messages: Sequence[Message]) -> _Fix | None
 def _unquoted(text: str, word: str) -> _Fix | None:
     if word == "boolean":
         return _Fix(QUOTED_BOOLEAN, _BOOLEANS[text]) if text in _BOOLEANS else None
-    is_number = word in ("number", "integer")
-    if is_number != bool(_NUMBER.fullmatch(text)) or word not in ("number", "integer", "array", "object"):
+    if word in ("number", "integer"):
+        return _number(text, word)
+    if word in _NESTED:
+        value = _nested(text)
+        return _Fix(QUOTED_JSON, value) if isinstance(value, _NESTED[word]) else None
+    return None
+
+
+def _number(text: str, word: str) -> _Fix | None:
+    try:
+        value = loads(text) if _NUMBER.fullmatch(text) else None
+    except ValueError:  # beyond the caps
+        return None
+    if value is None or (word == "integer" and value != int(value)):
+        return None
+    return _Fix(QUOTED_NUMBER, int(value) if word == "integer" else value)
+
+
+def _nested(text: str) -> Json:
+    """Return the list or object that a text is, written as JSON or as Python; None where it is neither."""
+    if not text.startswith(("[", "{")):
         return None
     try:
-        value = loads(text)
-    except ValueError:  # it was never JSON, or beyond the caps
+        return loads(text)
+    except ValueError:
+        pass
+    try:
+        value, end = read_literal(text)
+    except DataError:
         return None
-    if word == "integer":
-        return _Fix(QUOTED_NUMBER, int(value)) if value == int(value) else None
-    right = is_number or isinstance(value, list if word == "array" else dict)
-    return _Fix(QUOTED_NUMBER if is_number else QUOTED_JSON, value) if right else None
+    return value if end == len(text) else None
 
 
 def _as_choice(value: Json, choices: Sequence[Json]) -> list[_Fix]:
