@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from toolrl.data.jsontext import dumps
 from toolrl.data.labels import Fault, contradiction
-from toolrl.data.repair import KINDS, repaired
+from toolrl.data.readings import KINDS
+from toolrl.data.repair import repaired
 from toolrl.data.rows import read_rows
 from toolrl.types import AcceptedCall, Message, Prompt, Tool, ToolCall
 

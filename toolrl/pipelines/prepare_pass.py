@@ -18,7 +18,7 @@ from typing import Any
 from toolrl.data import augment
 from toolrl.data.augment import Augmenter
 from toolrl.data.filters import REASONS, UNREADABLE, Counted, Drop, Filters
-from toolrl.data.repair import KINDS
+from toolrl.data.readings import KINDS
 from toolrl.data.report import quantiles
 from toolrl.data.rows import RawRow, read_prompts_of
 from toolrl.data.split import PARTS, side
