@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from toolrl.calls.assign import match_calls
+from toolrl.calls.assign import all_fit, match_calls
 from toolrl.calls.fault import Difference, Fault, describe, step
 from toolrl.calls.latest import kept
 from toolrl.calls.schema import ABSENT, Place, arguments_of
@@ -32,6 +32,11 @@ def explain(predicted: Sequence[ToolCall], reference: Sequence[ToolCall], tools:
     if not reference and predicted:
         return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
     return match_calls(predicted, targets_of(reference, tools), lambda call, target: call_differences(call, *target))
+
+
+def equal(predicted: Sequence[ToolCall], reference: Sequence[ToolCall], tools: Sequence[Tool]) -> bool:
+    """Whether `explain` would return None; quicker where it would not, as nothing is explained."""
+    return all_fit(predicted, targets_of(reference, tools), lambda call, target: next(call_differences(call, *target), None) is None)
 
 
 @kept
