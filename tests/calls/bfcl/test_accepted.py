@@ -10,6 +10,8 @@ PROPERTIES = {
     "days": {"type": "number", "default": 1},
     "filter": {"type": "object"},
     "items": {"type": "array", "items": ITEM},
+    "any": {},
+    "raw": {"type": "string"},
     "options": {"type": "object", "default": {"a": 1}},
 }
 TOOL = Tool("f", "", {"type": "object", "properties": PROPERTIES, "required": ["city"]})
@@ -35,6 +37,12 @@ def test_each_value_of_the_reference_is_accepted_alone():
     assert not right(asked, {"city": "Rome", "filter": {"a": 2}, "items": [{"n": 1}, {"n": 2}]})
     assert not right(asked, {"city": "Rome", "filter": {"a": 1}, "items": [{"n": 2}, {"n": 1}]})
     assert not right(asked, {"city": "Rome", "filter": {"a": 1}})
+
+
+def test_an_object_lists_its_values_only_where_the_schema_allows_an_object():
+    values = accepted_of(prompt({"city": "Rome", "any": 1, "raw": {"a": 1}, "filter": 2, "items": [3]}))[0].values
+    assert (values["any"], values["raw"], values["filter"], values["items"]) == ((1,), ({"a": 1},), (2,), ([3],))
+    assert accepted_of(prompt({"city": "Rome", "any": {"a": 1}}))[0].values["any"] == ({"a": [1]},)
 
 
 def test_an_optional_that_equals_its_default_may_be_left_out_or_given():

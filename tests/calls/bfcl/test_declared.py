@@ -52,3 +52,8 @@ def test_the_type_of_an_argument(schema, outer, inner):
 def test_the_type_of_an_argument_in_another_language(language, schema, outer, inner, word, items):
     found = declared(schema, language)
     assert (found.outer, found.inner, found.literal.word, found.literal.items) == (outer, inner, word, items)
+
+
+@pytest.mark.parametrize("language", ["python", "", 1, None])
+def test_of_any_other_language_values_are_json(language):
+    assert declared({"type": "integer"}, language).literal is None

@@ -49,6 +49,7 @@ def reason(value, answers, declared):
         ("a\tb", ["ab"], str, VALUE),  # of white space only the space
         ("", ["", "x"], str, RIGHT),  # the empty text equals the mark
         (".", ["", "x"], str, RIGHT),
+        (".", [""], str, RIGHT),
         ("é", ["E\u0301"], str, VALUE),  # no Unicode form
         # Lists: in order, texts as texts, all else by Python's equality.
         ([1, 2], [[1, 2]], Declared(list, int), RIGHT),
@@ -63,6 +64,8 @@ def reason(value, answers, declared):
         (["x"], [["x"]], Declared(list, int), RIGHT),  # items of the label's own type
         (["x"], [[1], ["x"]], Declared(list, int), RIGHT),
         ([], [[1, 2], ""], Declared(list, int), RIGHT),  # "" holds no items
+        ([], [[1], {}], Declared(list, int), RIGHT),  # and an empty object none
+        ([], [[1], 0], Declared(list, int), VALUE),
         ([1], [""], Declared(list, int), VALUE),
         ("x", ["x", [1]], Declared(list, int), RIGHT),
         # Objects: each member has its own accepted values.
@@ -120,8 +123,10 @@ def test_what_counts_of_a_text():
 def test_values_are_as_json_loads_makes_them():
     assert as_loaded({"a": [Decimal("0.1"), 1, True, None, "x"]}) == {"a": [0.1, 1, True, None, "x"]}
     assert type(as_loaded(Decimal("1.0"))) is float
-    deep = 1
-    for _ in range(129):
-        deep = [deep]
-    with pytest.raises(ValueError, match="nested deeper"):
-        as_loaded(deep)
+    for nested in (lambda inner: [inner], lambda inner: {"k": inner}):
+        deep = Decimal(1)
+        for _ in range(128):
+            deep = nested(deep)
+        assert as_loaded(deep) == deep
+        with pytest.raises(ValueError, match="nested deeper"):
+            as_loaded(nested(deep))
