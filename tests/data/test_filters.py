@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from typing import NamedTuple
@@ -84,6 +85,20 @@ def test_of_conflicting_rows_the_first_stays_and_calls_in_another_order_do_not_c
 def test_what_was_dropped_makes_no_later_row_a_duplicate():
     filters = Filters(max_length=3)
     assert run(filters, WRONG, replace(GOOD, id="long", messages=(Message("user", "one more"),)), GOOD) == ["good"]
+
+
+def test_what_is_remembered_of_a_row_of_twenty_words_takes_at_most_260_bytes():
+    def nth(i):
+        words = f"{i} " + " ".join(f"w{i + j}" for j in range(19))
+        return replace(GOOD, id=f"row-{i}", messages=(Message("user", words),), reference=(ToolCall("f", {"a": i}),))
+
+    rows, filters = 10_000, Filters()
+    filters.keep(nth(rows), 1)
+    tracemalloc.start()
+    assert all(filters.keep(nth(i), 1) for i in range(rows))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held / rows <= 260
 
 
 def test_a_repaired_row_is_kept_repaired_and_counted_once_a_kind():

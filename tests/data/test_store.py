@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from toolrl.data.rows import read_rows
-from toolrl.data.store import ROWS_PER_GROUP, PromptWriter, read_prompts
+from toolrl.data.store import CHARS_PER_GROUP, ROWS_PER_GROUP, PromptWriter, read_prompts
 from toolrl.errors import DataError
 from toolrl.types import Message, Prompt, Tool, ToolCall
 
@@ -40,6 +40,13 @@ def test_prompts_of_many_row_groups_keep_their_order_and_bytes(tmp_path):
         write(tmp_path / name, prompts)
     assert [p.id for p in read_prompts(tmp_path / "a")] == [p.id for p in prompts]
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_long_rows_make_small_groups(tmp_path):
+    long = replace(PROMPT, messages=(Message("user", "x" * (CHARS_PER_GROUP // 2)),))
+    write(tmp_path / "x.parquet", [long] * 5)
+    groups = pq.ParquetFile(tmp_path / "x.parquet").metadata
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [2, 2, 1]
 
 
 def test_an_empty_part_is_a_file_too(tmp_path):

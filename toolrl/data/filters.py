@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from toolrl.calls.fault import MAX_SHOWN
 from toolrl.calls.render import call_to_json
-from toolrl.data.fingerprint import digest
+from toolrl.data.fingerprint import digest, signatures
 from toolrl.data.labels import Contradiction, Fault
 from toolrl.data.near import Near, reference_text
 from toolrl.data.repair import repaired
@@ -146,14 +146,15 @@ class Seen:
 
     def before(self, prompt: Prompt) -> Drop | None:
         """Return why the prompt is not needed beside those before it; if it is, remember it and return None."""
-        key, row = key_of(digest(prompt)), len(self._references)
+        signed, row = signatures(prompt.tools), len(self._references)
+        key = key_of(digest(prompt, signed))
         answer = key_of(reference_text(prompt.reference).encode())
         if (same := self._by_digest.get(key)) is not None:
             if self._references[same] == answer:
                 return Drop(DUPLICATE, f"{self._id(same)} has the same conversation, tools and reference")
             calls = ", ".join(map(call_to_json, prompt.reference))[:MAX_SHOWN] or "of no call"
             return Drop(CONFLICTING, f"{self._id(same)} has the same conversation and tools, and not the reference {calls}")
-        if (same := self._near.find(prompt, row)) is not None:
+        if (same := self._near.find(prompt, row, signed)) is not None:
             return Drop(NEAR_DUPLICATE, f"{self._id(same)} has nearly the same words, the same tools and the same reference")
         self._by_digest.put(key, row)
         self._references.append(answer)

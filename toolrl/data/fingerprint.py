@@ -34,9 +34,12 @@ def _type(spec: Json) -> str:
     return f'"{word}"' if isinstance(word, str) and word.isalpha() else dumps(word)
 
 
-def digest(prompt: Prompt) -> bytes:
-    """Return the digest of what a model is shown, without the reference: equal for exact duplicates."""
-    return _hash([_turns(prompt.messages), signatures(prompt.tools)])
+def digest(prompt: Prompt, signed: Sequence[Json] = ()) -> bytes:
+    """Return the digest of what a model is shown, without the reference: equal for exact duplicates.
+
+    `signed` are the `signatures` of its tools, if they are at hand.
+    """
+    return _hash([_turns(prompt.messages), list(signed or signatures(prompt.tools))])
 
 
 def opening(messages: Sequence[Message], tools: Sequence[Tool]) -> str:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from array import array
+from collections.abc import Sequence
 from zlib import crc32
 
 from toolrl.data.fingerprint import signatures
 from toolrl.data.jsontext import dumps
 from toolrl.data.table import Table, key_of
-from toolrl.types import Prompt, ToolCall
+from toolrl.types import Json, Prompt, ToolCall
 
 THRESHOLD = 0.8
 MAX_WORDS = 32
@@ -45,9 +46,12 @@ class Near:
         self._ends = array("Q")  # entry -> where its words end
         self._words = array("H")
 
-    def find(self, prompt: Prompt, row: int) -> int | None:
-        """Return the row that this one is nearly the same as; if there is none, remember it as `row` and return None."""
-        words, block = _words(prompt), _block(prompt)
+    def find(self, prompt: Prompt, row: int, signed: Sequence[Json] = ()) -> int | None:
+        """Return the row that this one is nearly the same as; if there is none, remember it as `row` and return None.
+
+        `signed` are the `signatures` of its tools, if they are at hand.
+        """
+        words, block = _words(prompt), _block(prompt, signed or signatures(prompt.tools))
         latest = self._latest.get(block)
         if (same := self._alike(words, latest)) is not None:
             return same
@@ -84,6 +88,6 @@ def _words(prompt: Prompt) -> list[int]:
     return sorted({crc32(word.encode()) >> 16 for word in words})[:MAX_WORDS]
 
 
-def _block(prompt: Prompt) -> int:
+def _block(prompt: Prompt, signed: Sequence[Json]) -> int:
     roles = [message.role for message in prompt.messages]
-    return key_of(dumps([signatures(prompt.tools), reference_text(prompt.reference), roles]).encode())
+    return key_of(dumps([signed, reference_text(prompt.reference), roles]).encode())

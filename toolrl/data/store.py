@@ -18,6 +18,8 @@ from toolrl.errors import DataError
 from toolrl.types import AcceptedCall, Json, Message, Prompt, Tool, ToolCall
 
 ROWS_PER_GROUP = 2048
+CHARS_PER_GROUP = 2**25
+"""Longest text of a row group, give or take a row: the writer holds no more, however long the rows are."""
 _TEXTS = ("id", "source", "dialogue", "messages", "tools", "reference", "accepted")
 _SCHEMA = pa.schema([(name, pa.string()) for name in _TEXTS])
 
@@ -29,13 +31,16 @@ class PromptWriter:
         self._path = path
         self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
         self._rows: list[dict[str, str]] = []
+        self._chars = 0
         self.written = 0
 
     def write(self, prompt: Prompt) -> None:
         """Add one prompt."""
-        self._rows.append(_row(prompt))
+        row = _row(prompt)
+        self._rows.append(row)
+        self._chars += sum(map(len, row.values()))
         self.written += 1
-        if len(self._rows) == ROWS_PER_GROUP:
+        if len(self._rows) == ROWS_PER_GROUP or self._chars >= CHARS_PER_GROUP:
             self._flush()
 
     def __enter__(self) -> PromptWriter:
@@ -50,7 +55,7 @@ class PromptWriter:
     def _flush(self) -> None:
         if self._rows:
             self._writer.write_table(pa.Table.from_pylist(self._rows, schema=_SCHEMA))
-            self._rows = []
+            self._rows, self._chars = [], 0
 
 
 def is_prepared(path: Path) -> bool:
