@@ -1,6 +1,7 @@
 """Reference -> rendered completion -> parsed -> equal, and right in every mode: every real row, every answer of BFCL and ACEBench."""
 
 import json
+import re
 from decimal import Decimal
 
 import pytest
@@ -60,7 +61,7 @@ def prompts_of(file):
     [("tool_calling/train.jsonl", 2366, 19), ("tool_calling/test.jsonl", 317, 1), ("apibank/unified.jsonl", 526, 14)],
 )
 def test_every_real_row(shared_data, name, count, by_bfcl):
-    """Only BFCL's rules reject any reference: some of those whose tool or argument is not in the schema, where its checker looks them up."""
+    """Only BFCL's rules reject any reference: some of those whose tool or argument is not in the schema, where it looks them up."""
     flags = {row["id"]: set(row["flags"]) for row in map(json.loads, (shared_data / name).read_text().splitlines())}
     prompts = prompts_of(shared_data / name)
     assert len(prompts) == count
@@ -78,15 +79,16 @@ def test_every_answer_of_bfcl(shared_data, category):
 
 
 def test_every_answer_of_acebench(shared_data):
-    """Its answers are one object of calls by name, so that no two are of one name; those of steps in a dialogue are left out."""
+    """Its answers are objects of calls by name, where further calls of one tool are numbered; answers of whole dialogues are left out."""
     prompts = []
     folder = shared_data / "acebench_en"
     for file in sorted((folder / "possible_answer").glob("data_normal_*.json")):
         questions = {row["id"]: row for row in _rows(folder / file.name)}
         for row in _rows(file):
-            if isinstance(row["ground_truth"], dict) and all(isinstance(given, dict) for given in row["ground_truth"].values()):
-                calls = tuple(ToolCall(name, given) for name, given in row["ground_truth"].items())
-                tools = tuple(Tool(t["name"], "", t.get("arguments") or t["parameters"]) for t in questions[row["id"]]["function"])
+            tools = tuple(Tool(t["name"], "", t.get("arguments") or t["parameters"]) for t in questions[row["id"]]["function"])
+            names, truth = {tool.name for tool in tools}, row["ground_truth"]
+            if isinstance(truth, dict) and all(isinstance(given, dict) for given in truth.values()):
+                calls = tuple(ToolCall(name if name in names else re.sub(r"_\d+$", "", name), given) for name, given in truth.items())
                 prompts.append(Prompt(row["id"], "ACEBench", (), tools, calls))
     unknown = {("bfcl", prompt.id) for prompt in prompts if any(_has_unknown_argument(call, prompt.tools) for call in prompt.reference)}
     assert len(prompts) == 821
@@ -94,7 +96,7 @@ def test_every_answer_of_acebench(shared_data):
 
 
 def _has_unknown_argument(call, tools):
-    schema = next(tool.parameters for tool in tools if tool.name == call.name)
+    schema = next((tool.parameters for tool in tools if tool.name == call.name), {})
     return not call.arguments.keys() <= schema.get("properties", {}).keys()
 
 
