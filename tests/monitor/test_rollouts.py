@@ -211,7 +211,8 @@ def test_a_draw_is_found_whichever_version_trained_it(tmp_path):
 
 def test_a_file_that_no_run_wrote_is_refused_in_one_message(tmp_path):
     three_versions(tmp_path)
-    (tmp_path / "version-000001 (copy).parquet").write_bytes(b"")  # not a name of ours: not read at all
+    for name in ("version-000001 (copy).parquet", "version-000001.parquet.old.parquet"):  # no names of ours: not read at all
+        (tmp_path / name).write_bytes(b"")
     assert list(files(tmp_path)) == [1, 2, 3]
     pq.write_table(pa.table({"draw": [1]}), tmp_path / "version-000002.parquet")
     with pytest.raises(RunFolderError, match=r"version-000002\.parquet: no column sample, text"):
