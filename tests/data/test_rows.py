@@ -9,7 +9,7 @@ import pytest
 from toolrl.data.rows import RawRow, read_prompts_of, read_rows, to_prompt
 from toolrl.data.store import PromptWriter
 from toolrl.errors import ConfigError, DataError
-from toolrl.types import Message, Prompt, Tool, ToolCall
+from toolrl.types import AcceptedCall, Message, Prompt, Tool, ToolCall
 
 ROW = {
     "id": "r1",
@@ -142,12 +142,17 @@ def test_what_is_not_there_is_refused_before_a_row_is_asked_for(tmp_path):
         read_prompts_of(tmp_path / "nowhere.jsonl")
 
 
-def test_a_prepared_file_is_read_back_as_it_is(tmp_path):
-    written = list(read_rows(write(tmp_path, json.dumps(ROW), json.dumps(XLAM))))
-    with PromptWriter(tmp_path / "train.parquet") as writer:
-        for prompt in written:
+def test_what_was_prepared_is_read_back_as_it_is(tmp_path):
+    written = [
+        replace(prompt, accepted=(AcceptedCall("f", {"a": (1, Decimal("1.50"), "")}),))
+        for prompt in read_rows(write(tmp_path, json.dumps(ROW), json.dumps(XLAM)))
+    ]
+    (tmp_path / "made").mkdir()
+    for part, prompt in zip(("train", "heldout"), written, strict=True):
+        with PromptWriter(tmp_path / "made" / f"{part}.parquet") as writer:
             writer.write(prompt)
-    assert [prompts for _, prompts in read_prompts_of(tmp_path / "train.parquet")] == [(prompt,) for prompt in written]
+    assert [prompts for _, prompts in read_prompts_of(tmp_path / "made" / "train.parquet")] == [(written[0],)]
+    assert [prompts for _, prompts in read_prompts_of(tmp_path / "made")] == [(prompt,) for prompt in written]
 
 
 def test_dialogues_in_a_parquet_file_are_read_like_those_in_json(tmp_path):

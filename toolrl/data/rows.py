@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolrl.data.chat import chat_prompt
-from toolrl.data.formats.registry import Format, find_format, format_of
+from toolrl.data.formats.registry import FORMATS, Format, find_format, format_of
 from toolrl.data.origin import Raw, raw_rows
+from toolrl.data.split import PARTS
 from toolrl.data.steps import Origin, is_multi_turn, steps, trained_steps
 from toolrl.data.store import is_prepared, read_prompts
 from toolrl.errors import DataError
@@ -44,8 +45,8 @@ def read_prompts_of(
     Raises DataError for the others while they are read, and UserError at once where there is nothing of that name.
     """
     named = find_format(format)
-    if is_prepared(Path(spec)):
-        return _prepared(Path(spec))
+    if prepared := _prepared_files(Path(spec)):
+        return _prepared(prepared)
     return (_read(raw, named, skip_unreadable) for raw in raw_rows(str(spec)))
 
 
@@ -64,9 +65,15 @@ def to_prompt(row: Json, *, default_id: str, default_source: str) -> Prompt:
     raise DataError("expected an object with `messages`, `tools` and `answer` or the OpenAI chat form; convert the row")
 
 
-def _prepared(file: Path) -> Iterator[tuple[RawRow, tuple[Prompt, ...]]]:
-    for number, prompt in enumerate(read_prompts(file), start=1):
-        yield RawRow(f"{file}:{number}", "prepared", is_multi_turn((prompt,))), (prompt,)
+def _prepared_files(path: Path) -> list[Path]:
+    files = [path / f"{part}.parquet" for part in PARTS] if path.is_dir() else [path]
+    return [file for file in files if is_prepared(file)]
+
+
+def _prepared(files: list[Path]) -> Iterator[tuple[RawRow, tuple[Prompt, ...]]]:
+    for file in files:
+        for number, prompt in enumerate(read_prompts(file), start=1):
+            yield RawRow(f"{file}:{number}", FORMATS["chat"].kind, is_multi_turn((prompt,))), (prompt,)
 
 
 def _read(raw: Raw, named: Format | None, skip_unreadable: bool) -> tuple[RawRow, tuple[Prompt, ...]]:
