@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from toolrl.calls.bfcl import java, javascript
+import toolrl.calls.bfcl.java as java
+import toolrl.calls.bfcl.javascript as javascript
 from toolrl.types import Json
 
 LANGUAGE: Final = "x_language"
