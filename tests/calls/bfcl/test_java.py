@@ -54,6 +54,7 @@ def test_a_scalar(word, text, value):
     ("text", "items", "value"),
     [
         ("new ArrayList<Integer>(Arrays.asList(1, 2))", "integer", [1, 2]),
+        ("new ArrayList<>(Arrays.asList(7))", "integer", [7]),
         ("new  ArrayList<>(Arrays.asList(1,2L))", "integer", [1, "2L"]),
         ('new ArrayList<String>(Arrays.asList("a", "b c"))', "String", ["a", "b c"]),
         ("new ArrayList<Character>(Arrays.asList('a'))", "char", ["a"]),

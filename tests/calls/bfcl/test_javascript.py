@@ -65,7 +65,11 @@ def test_a_line_break_after_a_bigint_is_refused():
         ("new Array(1", "integer", "new Array(1"),
         ("[[1, 'a'], [true]]", "array", [[1, "a"], [True]]),
         ("[ [1] ,\n [2]]", "array", [[1], [2]]),
+        ("[[1],[2]]", "array", [[1], [2]]),
+        ("[[1],\n[2]]", "array", [[1], [2]]),
+        ("[[a], [b] c], [d]]", "array", [["a"], ["b"], ["d"]]),  # the second row ends after `c`
         ("new Array([1, 2], [3])", "array", [[1, 2], [3]]),
+        ("f(1)", "integer", "f(1)"),
         ("[[]]", "array", [[""]]),
         ("[[1, 2], 3]", "array", ["[1", "2"]),
         ("[[1], [2]", "array", ["[1"]),
@@ -82,6 +86,7 @@ def test_an_array(text, items, value):
     [
         ("{}", {}),
         ("{a: 1, 'b': 'x', \"c\": true, d: y}", {"a": 1, "b": "x", "c": True, "d": "y"}),
+        ("{a:1,b:2}", {"a": 1, "b": 2}),
         ("{a: [1, 'x'], b: [2]}", {"a": [1, "x"], "b": [2]}),
         ("{a: 'x, y', b: 2}", {"a": "x, y", "b": 2}),
         ("{a: 'x: y, z: w'}", {"a": "x: y", "z": "w"}),

@@ -88,6 +88,7 @@ def reason(value, answers, declared):
         ([{"a": 2}, {"a": 1}], [[{"a": [1]}, {"a": [2]}]], OBJECTS, VALUE),
         ([{"a": 1}], [[{"a": [1]}, {"a": [2]}]], OBJECTS, VALUE),
         ([], [[{"a": [1]}], ""], OBJECTS, RIGHT),
+        ([], [[{"a": [1]}], {}], OBJECTS, RIGHT),
         ([1], [[{"a": [1]}], ""], OBJECTS, TYPE),
         ([{"a": 1}], [[""]], OBJECTS, VALUE),
         # No stated type: that of the first accepted value.

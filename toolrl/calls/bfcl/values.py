@@ -106,11 +106,16 @@ def _same_text(value: str, answers: Sequence[Json]) -> bool:
 
 def _same_items(value: list[Json], answers: Sequence[Json]) -> bool:
     items = _plain_items(value)
-    return any(_plain_items(answer) == items for answer in answers if isinstance(answer, list | str) or answer == {})
+    return any(_plain_items(answer) == items for answer in answers if _holds_items(answer))
+
+
+def _holds_items(answer: Json) -> bool:
+    """Whether an accepted value can be read as a list: a text as its characters, and what is empty as no items."""
+    return isinstance(answer, list | str) or answer == {}
 
 
 def _plain_items(items: Sequence[Json]) -> list[Json]:
-    """Return items with each text as what of it counts; a text stands for its characters, what is empty for no items."""
+    """Return items with each text as what of it counts."""
     return [plain_text(item) if type(item) is str else item for item in items]
 
 
@@ -153,7 +158,7 @@ def _told_member(options: Json) -> Json:
 
 def _in_objects(value: list[Json], answer: Json) -> Difference | None:
     """Compare a list of objects with an accepted one, in order."""
-    if not isinstance(answer, list | str) or len(answer) != len(value):
+    if not _holds_items(answer) or len(answer) != len(value):
         return Difference(Reason.WRONG_VALUE, "", answer, value)
     for index, (have, want) in enumerate(zip(value, answer, strict=True)):
         if type(have) is not dict:
