@@ -67,3 +67,20 @@ def test_a_required_argument_is_not_left_out_though_it_has_a_default():
 
 def test_no_reference_accepts_nothing():
     assert accepted_of(Prompt("p", "s", (), (TOOL,), ())) == ()
+
+
+def test_the_reference_of_another_language_is_the_value_of_its_literal():
+    properties = {"n": {"type": "string", "x_type": "long"}, "m": {"type": "string", "x_type": "HashMap"}, "big": {"x_type": "long"}}
+    tool = Tool("f", "", {"properties": properties, "required": [], "x_language": "java"})
+    arguments = {"n": "5L", "m": 'new HashMap<>() {{ put("a", 1); }}', "big": f"{'9' * 5000}L"}
+    asked = Prompt("p", "s", (), (tool,), (ToolCall("f", arguments),))
+    assert accepted_of(asked)[0].values == {"n": (5,), "m": ({"a": [1]},), "big": (arguments["big"],)}
+    asked = Prompt("p", "s", (), (tool,), (ToolCall("f", {"n": "5L", "m": arguments["m"]}),))
+    assert right(asked, {"n": "5l", "m": 'new HashMap<String, Integer>() {{ put("a",1); }}'})
+    assert not right(asked, {"n": "5", "m": arguments["m"]})
+
+
+def test_a_default_may_be_stated_elsewhere_in_the_schema():
+    tool = Tool("f", "", {"properties": {"n": {"$ref": "#/$defs/N"}}, "$defs": {"N": {"type": "integer", "default": 3}}})
+    asked = Prompt("p", "s", (), (tool,), (ToolCall("f", {}),))
+    assert accepted_of(asked) == (AcceptedCall("f", {"n": (3, "")}),)
