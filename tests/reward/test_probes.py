@@ -71,6 +71,12 @@ def test_the_next_rows_reference_is_a_probe_only_where_no_mode_accepts_it(values
     assert ("another row's reference" in probes(row, prompt(ToolCall("f", other)))) == made
 
 
+def test_the_reference_counts_though_what_is_accepted_is_written_otherwise():
+    """BFCL's Java rows: the reference holds the text of a literal, what is accepted its value."""
+    row = replace(prompt(ToolCall("f", {"a": "null", "b": "null"})), accepted=(AcceptedCall("f", {"a": (None,), "b": (None,)}),))
+    assert "shuffled arguments" not in probes(row)
+
+
 def test_two_calls_that_mirror_each_other_are_shuffled_into_two_alike():
     found = probes(prompt(ToolCall("f", {"a": 1, "b": 2}), ToolCall("f", {"a": 2, "b": 1})))
     assert found["shuffled arguments"].count('{"a": 2, "b": 1}') == 2

@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 REWARD_MODES = ("strict", "paper", "bfcl")
+"""Values of `reward.mode`; `toolrl.reward` has one class for each."""
 REWARD_FUNCTIONS = ("binary", "no_think", "partial_format", "partial_names", "lexicographic", "format", "match", "names")
+"""Names in `reward.functions`; `toolrl.reward` has one function for each."""
 NO_CALL = ("list", "text", "either")
+"""Values of `reward.no_call`."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from toolrl.calls.render import render_calls, render_completion
 from toolrl.calls.schema import ABSENT, Place, arguments_of
-from toolrl.types import AcceptedCall, Json, Prompt, ToolCall
+from toolrl.types import AcceptedCall, Json, Prompt, Tool, ToolCall
 
 THINK = "The request names what is needed."
 PLAIN_ANSWER = f"<think>\n{THINK}\n</think>\nNone of the tools fits this request."
@@ -70,10 +70,15 @@ _CALLS: Mapping[str, Callable[[Prompt, Sequence[Prompt]], tuple[ToolCall, ...] |
 
 
 def _differs(calls: Sequence[ToolCall], prompt: Prompt) -> bool:
-    """Whether no mode can take `calls` for what `prompt` accepts: their number is wrong, or a call on either side has no partner."""
-    accepted = prompt.accepted or tuple(AcceptedCall(c.name, {k: (v,) for k, v in c.arguments.items()}) for c in prompt.reference)
-    fits = [[_could_fit(call, each, arguments_of(prompt.tools, each.name)) for each in accepted] for call in calls]
-    return len(calls) != len(accepted) or not all(map(any, fits)) or not all(map(any, zip(*fits, strict=True)))
+    """Whether no mode can take `calls` for the reference of `prompt`, or for what else it accepts."""
+    reference = [AcceptedCall(call.name, {key: (value,) for key, value in call.arguments.items()}) for call in prompt.reference]
+    return not (_could_pair(calls, reference, prompt.tools) or (prompt.accepted and _could_pair(calls, prompt.accepted, prompt.tools)))
+
+
+def _could_pair(calls: Sequence[ToolCall], accepted: Sequence[AcceptedCall], tools: Sequence[Tool]) -> bool:
+    """Whether there are as many calls as are accepted, and each on either side could have a partner."""
+    fits = [[_could_fit(call, each, arguments_of(tools, each.name)) for each in accepted] for call in calls]
+    return len(calls) == len(accepted) and all(map(any, fits)) and all(map(any, zip(*fits, strict=True)))
 
 
 def _could_fit(call: ToolCall, accepted: AcceptedCall, place: Place) -> bool:
