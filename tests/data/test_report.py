@@ -6,7 +6,7 @@ import pytest
 
 from toolrl.data.augment import KINDS as AUGMENTED_KINDS
 from toolrl.data.filters import REASONS
-from toolrl.data.repair import KINDS as REPAIRED_KINDS
+from toolrl.data.readings import KINDS as REPAIRED_KINDS
 from toolrl.data.report import MAX_COLUMNS, page, quantiles, summary
 from toolrl.data.report_words import AUGMENTED, DROPPED, REPAIRED
 
