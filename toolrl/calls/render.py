@@ -11,10 +11,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from json.encoder import encode_basestring
 
 from toolrl.types import Json, ToolCall
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
+_LISTS, _FRACTIONS = (list, tuple), (Decimal, float)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -37,21 +39,23 @@ def to_json(value: Json) -> str:
     """Write a JSON value as text. Raises ValueError where it is none (NaN, a set, a key that is no string)."""
     if isinstance(value, str):
         return _text(value)
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, int):
         return _ENCODER.encode(value)
-    if isinstance(value, Decimal | float):
-        return _fraction(value)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_text(key)}: {to_json(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
+        return "{" + ", ".join([f"{_text(key)}: {to_json(item)}" for key, item in value.items()]) + "}"
+    if isinstance(value, _LISTS):
         return "[" + ", ".join(map(to_json, value)) + "]"
+    if isinstance(value, _FRACTIONS):
+        return _fraction(value)
     raise ValueError(f"{type(value).__name__} is not JSON: {value!r}")
 
 
 def _text(value: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"a key must be text, got {value!r}")
-    quoted = _ENCODER.encode(value)
+    quoted = encode_basestring(value)
+    if quoted.isascii():
+        return quoted
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)  # a lone surrogate cannot be written as UTF-8
 
 

@@ -9,6 +9,7 @@ from toolrl.calls.assign import match_calls
 from toolrl.calls.bfcl.declared import LANGUAGE, Declared, Literal, declared
 from toolrl.calls.bfcl.values import LEFT_OUT, InWords, as_loaded, difference, told
 from toolrl.calls.fault import Difference, Fault, describe, step
+from toolrl.calls.jsontext import MAX_DEPTH
 from toolrl.calls.latest import kept
 from toolrl.calls.schema import ABSENT
 from toolrl.types import AcceptedCall, Json, Reason, Tool, ToolCall
@@ -26,13 +27,21 @@ def explain_bfcl(predicted: Sequence[ToolCall], accepted: Sequence[AcceptedCall]
     return match_calls(predicted, _targets(accepted, tools), _differ)
 
 
+class _Wanted(NamedTuple):
+    """The declared type of an argument, and its accepted values as loaded."""
+
+    declared: Declared
+    answers: Sequence[Json] | None
+    """None where they cannot be compared with."""
+
+
 class _Target(NamedTuple):
     """An accepted call and the schema of its arguments."""
 
     name: str
     values: Mapping[str, Sequence[Json]]
-    declared: Mapping[str, Declared]
-    """The types of those arguments that have both accepted values and a schema."""
+    wanted: Mapping[str, _Wanted]
+    """What is asked of those arguments that have both accepted values and a schema."""
     required: Sequence[str]
 
 
@@ -50,22 +59,29 @@ def _target(call: AcceptedCall, tools: Sequence[Tool]) -> _Target:
             return _Target(
                 call.name,
                 call.values,
-                {key: declared(schemas[key], language) for key in call.values if key in schemas},
+                {key: _Wanted(declared(schemas[key], language), _loaded(call.values[key])) for key in call.values if key in schemas},
                 [key for key in required if isinstance(key, str)] if isinstance(required, list | tuple) else (),
             )
     return _Target(call.name, call.values, _NOTHING, ())
 
 
+def _loaded(answers: Sequence[Json]) -> Sequence[Json] | None:
+    try:
+        return [as_loaded(answer) for answer in answers]
+    except ValueError:
+        return None
+
+
 def _differ(predicted: ToolCall, target: _Target) -> Iterator[Difference]:
     """Yield the ways in which a call differs from an accepted one."""
-    name, values, types, required = target
+    name, values, wanted, required = target
     arguments = predicted.arguments
     if predicted.name != name:
         yield Difference(Reason.WRONG_NAME, ".name", name, predicted.name)
     for key, value in arguments.items():
-        if key not in types:
+        if key not in wanted:
             yield Difference(Reason.UNEXPECTED_ARGUMENT, ".arguments" + step(key), ABSENT, value)
-        elif (found := _argument(value, values[key], types[key])) is not None:
+        elif (found := _argument(value, wanted[key], values[key])) is not None:
             yield found.under(".arguments" + step(key))
     for key in required:
         if key not in arguments:
@@ -75,17 +91,19 @@ def _differ(predicted: ToolCall, target: _Target) -> Iterator[Difference]:
             yield Difference(Reason.MISSING_ARGUMENT, ".arguments" + step(key), told(answers), ABSENT)
 
 
-def _argument(value: Json, answers: Sequence[Json], wanted: Declared) -> Difference | None:
+def _argument(value: Json, wanted: _Wanted, stated: Sequence[Json]) -> Difference | None:
     """Return what is wrong with the value of one argument, or None."""
+    declared, answers = wanted
     try:
-        answers = [as_loaded(answer) for answer in answers]
-        if wanted.literal is not None:
-            return _literal(value, answers, wanted, wanted.literal)
-        if wanted.outer is float and type(value) is int:
+        if answers is None:
+            raise ValueError(f"an accepted value nested deeper than {MAX_DEPTH}")
+        if declared.literal is not None:
+            return _literal(value, answers, declared, declared.literal)
+        if declared.outer is float and type(value) is int:
             value = float(value)
-        return difference(as_loaded(value), answers, wanted)
+        return difference(as_loaded(value), answers, declared)
     except (ValueError, OverflowError) as problem:
-        return Difference(Reason.WRONG_VALUE, "", told(answers), InWords(f"what cannot be compared: {problem}"))
+        return Difference(Reason.WRONG_VALUE, "", told(stated), InWords(f"what cannot be compared: {problem}"))
 
 
 def _literal(value: Json, answers: Sequence[Json], wanted: Declared, literal: Literal) -> Difference | None:

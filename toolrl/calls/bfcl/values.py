@@ -19,6 +19,7 @@ from toolrl.types import Json, Reason
 LEFT_OUT = ""
 """Among the accepted values: the argument may be left out."""
 
+_CHANGES = frozenset((Decimal, list, dict))
 _PLAIN = str.maketrans("'", '"', " ,./-_*^")
 
 
@@ -47,8 +48,8 @@ def as_loaded(value: Json, depth: int = 0) -> Json:
     if depth >= MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH}")
     if kind is list:
-        return [as_loaded(item, depth + 1) for item in value]
-    return {key: as_loaded(item, depth + 1) for key, item in value.items()}
+        return [as_loaded(item, depth + 1) if type(item) in _CHANGES else item for item in value]
+    return {key: as_loaded(item, depth + 1) if type(item) in _CHANGES else item for key, item in value.items()}
 
 
 def difference(value: Json, answers: Sequence[Json], declared: Declared) -> Difference | None:
