@@ -28,6 +28,7 @@ REPAIRED: Final[Mapping[str, str]] = {
     "integral_fraction": "A whole number written with a fraction of zero, where the schema says integer.",
     "choice_spelling": "A listed choice in another case or with stray space.",
     "null_left_out": "Null for an argument that may be left out.",
+    "default_left_out": "A value that does not fit, but is the default the schema states for an optional argument.",
     "number_as_text": "A number, where the schema says text and the conversation has these digits.",
 }
 AUGMENTED: Final[Mapping[str, str]] = {
