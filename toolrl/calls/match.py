@@ -49,10 +49,8 @@ def call_differences(predicted: ToolCall, reference: ToolCall, place: Place) -> 
     """Yield the ways in which one call differs from a reference call; `place` is that of the reference's arguments."""
     if not same_text(predicted.name, reference.name):
         yield Difference(Reason.WRONG_NAME, ".name", reference.name, predicted.name)
-    got, expected = predicted.arguments, reference.arguments
-    if got == expected and _identical(got, expected):  # the first comparison is quick, and takes true for 1
-        return
-    yield from _in_objects(got, expected, place, ".arguments")
+    if not _same(predicted.arguments, reference.arguments):
+        yield from _in_objects(predicted.arguments, reference.arguments, place, ".arguments")
 
 
 def differences(got: Json, expected: Json, place: Place, path: str = "") -> Iterator[Difference]:
@@ -96,13 +94,13 @@ def _nfc(text: str) -> str:
     return text if _STACKED.search(text) else unicodedata.normalize("NFC", text)
 
 
-def _same_leaf(got: Json, expected: Json) -> bool:
-    """Whether two values are equal leaves of one type, so that nothing else needs to be looked at."""
-    return type(got) is type(expected) and type(got) in _LEAVES and got == expected
+def _same(got: Json, expected: Json) -> bool:
+    """Whether two values are equal under any schema, so that nothing else needs to be looked at."""
+    return type(got) is type(expected) and got == expected and _identical(got, expected)  # `==` is quick, and takes true for 1
 
 
 def _identical(got: Json, expected: Json) -> bool:
-    """Whether two values that compare equal are of the same types throughout, so that they are equal under any schema."""
+    """Whether two values that compare equal are of the same types throughout."""
     kind = type(got)
     if kind is not type(expected):
         return False
@@ -119,7 +117,7 @@ def _in_objects(got: Mapping[str, Json], expected: Mapping[str, Json], place: Pl
         if have is ABSENT:
             if not is_default(want, member := place.member(key)):
                 yield Difference(Reason.MISSING_ARGUMENT, path + step(key), want, ABSENT, member)
-        elif not _same_leaf(have, want):
+        elif not _same(have, want):
             yield from differences(have, want, place.member(key), path + step(key))
     for key, have in got.items():
         if key not in expected and not is_default(have, member := place.member(key)):
@@ -139,7 +137,7 @@ def _in_lists(got: Sequence[Json], expected: Sequence[Json], place: Place, path:
         yield Difference(Reason.WRONG_VALUE, path, expected, got, place)
         return
     for index, (have, want) in enumerate(zip(got, expected, strict=True)):
-        if not _same_leaf(have, want):
+        if not _same(have, want):
             yield from differences(have, want, place.item(index), f"{path}[{index}]")
 
 
