@@ -149,6 +149,13 @@ def test_a_reward_of_ones_own_that_fails_is_to_blame_and_not_the_rows(monkeypatc
     assert "the verifier itself failed: mend the function that reward.functions names" in str(caught.value)
 
 
+def test_a_reward_of_ones_own_that_fails_on_references_alone_is_to_blame_too(monkeypatch):
+    picky = own_reward(monkeypatch, lambda prompt, text: "x" if make_verifier("strict")(prompt, text).reward else -1.0)
+    with pytest.raises(ConfigError) as caught:
+        audit(picky, ROWS).require_sound()
+    assert len(str(caught.value).splitlines()) == 2
+
+
 def test_the_table_says_what_was_tried_and_what_came_of_it():
     lines = audit(make_verifier("paper", functions={"partial_format": 1.0}), ROWS).table().splitlines()
     assert lines[0].split() == ["completion", "must", "score", "rows", "failed", "rewards"]
