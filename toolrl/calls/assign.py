@@ -7,7 +7,6 @@ calls it leaves over are paired by closeness, and the first such pair is explain
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -44,7 +43,7 @@ def all_fit(predicted: Sequence[P], reference: Sequence[R], fits: Fits[P, R]) ->
     """Whether each predicted call fits a reference call of its own and none is left over."""
     if len(predicted) != len(reference):
         return False
-    matching = _Matching(cache(lambda i, j: fits(predicted[i], reference[j])), len(reference))
+    matching = _Matching(lambda i, j: fits(predicted[i], reference[j]), len(reference))
     return all(matching.add(left) for left in range(len(predicted)))
 
 
@@ -73,7 +72,7 @@ class _Matching:
 
     def _augment(self, left: int, tried: set[int]) -> bool:
         own_place = (left,) if left < len(self.owners) else ()  # most answers keep the reference's order
-        for right in (*own_place, *range(len(self.owners))):
+        for right in (*own_place, *(right for right in range(len(self.owners)) if right != left)):
             if right not in tried and self._fit(left, right):
                 tried.add(right)
                 if (owner := self.owners[right]) is None or self._augment(owner, tried):

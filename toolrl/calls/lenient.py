@@ -112,7 +112,7 @@ def _fits(predicted: ToolCall, target: tuple[ToolCall, Place]) -> bool:
 def _vanishes(difference: Difference) -> bool:
     """Whether two values that differ do not once both are read as what the schema asks for."""
     place, expected, got = difference.place, difference.expected, difference.got
-    if place is None or (_is_settled(expected) and _is_settled(got)):
+    if place is None or (_settled_throughout(expected) and _settled_throughout(got)):
         return False
     if got is ABSENT or expected is ABSENT:
         return is_default(_as_asked(expected if got is ABSENT else got, place), place)
@@ -128,6 +128,12 @@ def _as_asked(value: Json, place: Place) -> Json:
     if kind_of(value) == "object":
         return {key: item if _is_settled(item) else _as_asked(item, place.member(key)) for key, item in value.items()}
     return [item if _is_settled(item) else _as_asked(item, place.item(index)) for index, item in enumerate(value)]
+
+
+def _settled_throughout(value: Json) -> bool:
+    if type(value) is dict:
+        return all(map(_settled_throughout, value.values()))
+    return all(map(_settled_throughout, value)) if type(value) is list else _is_settled(value)
 
 
 def _is_settled(value: Json) -> bool:
