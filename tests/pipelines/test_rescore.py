@@ -35,6 +35,17 @@ def test_the_page_and_the_file_of_changes(make_run, capsys, tmp_path):
     assert [json.loads(line)["sample"] for line in out.read_text().splitlines()] == ["0.1", "0.3", "8.0"]
 
 
+@pytest.mark.parametrize("arguments", [(), ("--json",), ("--out", "changed.jsonl")])
+def test_a_run_that_kept_no_text_cannot_be_judged_again(make_run, weather, capsys, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    run = make_run([(1, 1, weather.prompt, (weather.texts.right,) * 2)], keep="share")  # of the draws, 0 and 8 keep theirs
+    assert main(["rescore", str(run), "--mode", "paper", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "none of its 2 completions was kept with its text" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

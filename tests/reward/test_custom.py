@@ -121,6 +121,16 @@ def test_a_module_that_breaks_when_imported_says_how(mine, tmp_path):
     (tmp_path / "broken_module.py").write_text("import nothing_like_this")
     with pytest.raises(ConfigError, match=r"cannot import 'broken_module:f'.*nothing_like_this.*importable from"):
         verifier("broken_module:f")
+    (tmp_path / "script_module.py").write_text("raise SystemExit('usage: …')")
+    with pytest.raises(ConfigError, match=r"cannot import 'script_module:f': SystemExit: usage: …; give module:function"):
+        verifier("script_module:f")
+
+
+@pytest.mark.parametrize("path", [":", "a:b:c", "a b:c"])
+def test_a_path_that_cannot_be_one_is_one_problem(path):
+    with pytest.raises(ConfigError) as caught:
+        verifier(path)
+    assert caught.value.problems == (f"reward.functions: got {path!r}; write a function of your own as module:function",)
 
 
 def test_it_travels_by_name_to_a_process_that_stands_elsewhere(mine, tmp_path):

@@ -35,6 +35,13 @@ def test_an_exception_is_no_reward_and_says_what_happened():
     assert right.reward == 1.0
 
 
+def test_a_verifier_that_ends_its_process_is_a_failure_too():
+    def leaves(prompt, text):
+        raise SystemExit(3)
+
+    assert judge(leaves, PROMPT, "").got == "SystemExit: 3"
+
+
 def test_runaway_recursion_is_a_verdict_too():
     def endless(prompt, text):
         return endless(prompt, text)

@@ -57,14 +57,19 @@ class RewardConfig:
     """Rows of the pre-flight audit of the verifier; 0 switches it off."""
 
 
+def is_path(name: str) -> bool:
+    """Whether a reward function's name is a path, `module:function`; either part may hold dots."""
+    module, colon, function = name.partition(":")
+    return bool(colon) and all(map(str.isidentifier, (*module.split("."), *function.split("."))))
+
+
 def function_problems(functions: Mapping[str, float]) -> list[str]:
     """Return what is wrong with `reward.functions`, a line each; a user's own is not imported here."""
     found = []
     for name, weight in functions.items():
-        module, colon, function = name.partition(":")
-        if colon and not (all(map(str.isidentifier, module.split("."))) and all(map(str.isidentifier, function.split(".")))):
+        if ":" in name and not is_path(name):
             found.append(f"reward.functions: got {name!r}; write a function of your own as module:function")
-        elif not colon and name not in REWARD_FUNCTIONS:
+        elif ":" not in name and name not in REWARD_FUNCTIONS:
             close = difflib.get_close_matches(name, REWARD_FUNCTIONS, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(REWARD_FUNCTIONS)}, or write module:function"
             found.append(f"reward.functions: unknown function {name!r}; {hint}")

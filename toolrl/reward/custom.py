@@ -68,7 +68,7 @@ def _imported(path: str, folder: str) -> Callable[[Prompt, str], object]:
         found: object = importlib.import_module(name)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module may be a script
         raise ConfigError(
             f"reward.functions: cannot import {path!r}: {type(error).__name__}: {error}; "
             f"give module:function, importable from {folder} or installed"

@@ -11,7 +11,7 @@ def judge(verifier: Verifier, prompt: Prompt, text: str) -> Verdict:
     """Return the verdict on one completion; an exception of the verifier is `verifier_error`, with its text in `got`."""
     try:
         return verifier(prompt, text)
-    except Exception as error:  # noqa: BLE001 a verifier may be a user's; whatever it raises is reported in the verdict
+    except (Exception, SystemExit) as error:  # noqa: BLE001 a verifier may be a user's; whatever it raises is reported in the verdict
         return Verdict(None, Reason.VERIFIER_ERROR, got=shown(f"{type(error).__name__}: {error}"))
 
 

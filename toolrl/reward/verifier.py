@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from toolrl.config.task import NO_CALL, REWARD_MODES, function_problems
+from toolrl.config.task import NO_CALL, REWARD_MODES, function_problems, is_path
 from toolrl.errors import ConfigError
 from toolrl.protocols import Verifier
 from toolrl.reward.custom import Custom
@@ -44,7 +44,7 @@ def make_verifier(mode: str, no_call: str = "either", functions: Mapping[str, fl
     for name, weight in (functions or {}).items():
         if name in FUNCTIONS:
             terms.append((float(weight), FUNCTIONS[name]))
-        elif ":" in name:
+        elif is_path(name):
             try:
                 own.append((float(weight), Custom(name, str(Path.cwd()))))
             except ConfigError as error:

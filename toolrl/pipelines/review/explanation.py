@@ -75,11 +75,7 @@ class Explanation:
     reward: str
     """The run's reward in words."""
     reading: str
-    """COLUMNS = (
-    "version", "draw", "sample", "attempt", "trained", "prompt_id", "engine", "reward", "reason", "path", "expected", "got", "format_right",
-    "content_right", "advantage", "num_tokens", "finish_reason", "oldest_version", "seed", "spans", "text",
-)  # fmt: skip
-STRICT, LENIENT or NONE."""
+    """STRICT, LENIENT or NONE."""
     diffs: tuple[CallDiff, ...]
     place: int | None
     """The character of the text at which the strict verdict finds its fault."""

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from math import fsum
 from typing import Any
 
+from toolrl.errors import RunFolderError
 from toolrl.monitor import rollouts
 from toolrl.pipelines.review.stored import StoredRun
 from toolrl.protocols import Verifier
@@ -122,7 +123,7 @@ class _Sums:
 def rejudge(run: StoredRun, verifier: Verifier, on_change: Callable[[Changed], None]) -> Rescored:
     """Judge every stored completion of `run` by `verifier`; each one whose reward changed goes to `on_change`, in order.
 
-    Raises RunFolderError where a file is damaged.
+    Raises RunFolderError where a file is damaged, or none holds a text.
     """
     start = time.perf_counter()
     reasons: Counter[tuple[str, str]] = Counter()
@@ -142,6 +143,11 @@ def rejudge(run: StoredRun, verifier: Verifier, on_change: Callable[[Changed], N
                 on_change(_changed(f"{draw}.{sample}", version, prompt_id, reward, reason, verdict))
         if sums.completions:
             versions.append(sums.span(version))
+    if not versions:
+        raise RunFolderError(
+            f"{run.rollouts}: none of its {without_text:,} completions was kept with its text, so there is nothing to judge again; "
+            "`monitor.rollouts: share` keeps one group in eight, `all` and `no_tokens` each"
+        )
     return Rescored(tuple(versions), reasons, changed, without_text, time.perf_counter() - start)
 
 
