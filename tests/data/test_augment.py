@@ -71,6 +71,16 @@ def test_masked_names_are_the_same_everywhere_and_descriptions_stay():
     assert (changed.id, changed.dialogue, changed.messages[3]) == (PROMPT.id, PROMPT.dialogue, PROMPT.messages[3])
 
 
+def test_a_tools_result_says_its_masked_name_too_and_is_else_untouched():
+    told = (
+        '[{"name": "get_news", "results": {"names": ["get_news"], "name": "Ann"}}, {"name":"caf\\u00e9"}, {"name": "\\ud800"}, name: "x"]'
+    )
+    turns = (*PROMPT.messages[:2], Message("tool", told), Message("user", '"name": "get_news"'))
+    changed = masked(replace(PROMPT, messages=turns, tools=(*PROMPT.tools, replace(NEWS, name="café"))))
+    assert changed.messages[2].content == told.replace('"get_news",', '"tool_2",').replace('"caf\\u00e9"', '"tool_3"')
+    assert changed.messages[3] == turns[3]
+
+
 def with_parameters(parameters):
     return replace(PROMPT, tools=(replace(WEATHER, parameters=parameters), NEWS))
 

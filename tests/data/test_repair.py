@@ -169,6 +169,12 @@ def test_of_two_tools_of_one_name_the_one_that_fits_decides():
         assert fixed.reference[0].arguments == after
 
 
+def test_accepted_values_of_another_language_stay_as_its_checker_asks_for_them():
+    accepted = (AcceptedCall("f", {"a": (5, None, "")}),)
+    right = prompt({"a": "5L"}, {**schema("string", x_type="long"), "x_language": "java"}, said="of 5", accepted=accepted)
+    assert repaired(right) == (right, (), None)
+
+
 def test_accepted_values_are_mended_one_by_one_and_none_stands_twice():
     accepted = (AcceptedCall("f", {"a": ("3", 3, "", None)}),)
     fixed, made, _ = repaired(prompt({"a": "3"}, schema("integer"), accepted=accepted))

@@ -1,3 +1,4 @@
+import html
 import json
 from array import array
 from html.parser import HTMLParser
@@ -105,6 +106,13 @@ def test_many_sources_have_a_line_each():
     assert lines[1] == f"source 0 {'x' * 30}…  single-turn   10                 0"
     assert lines[MAX_COLUMNS + 2] == f"{'total':40}                70                21"
     assert "source 6 " + "x" * 50 in read(REPORT | {"table": table}).text
+
+
+@pytest.mark.parametrize(("fingerprints", "said"), [([], ""), (["a b", "c"], " \\\n  --fingerprints 'a b' \\\n  --fingerprints c")])
+def test_the_command_on_the_page_names_each_file_of_fingerprints(fingerprints, said):
+    settings = {"seed": 0, "fingerprints": fingerprints, "skip_unreadable": True, "template": "", "tokenizer": None}
+    made = html.unescape(page(REPORT | {"inputs": {"x y": 1}, "settings": settings}))
+    assert f"<pre>toolrl prepare \\\n  'x y' \\\n  --out DIR \\\n  --seed 0{said} \\\n  --skip-unreadable</pre>" in made
 
 
 def test_text_of_the_data_cannot_command_the_terminal():

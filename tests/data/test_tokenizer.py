@@ -89,7 +89,7 @@ def test_a_chat_template_of_the_users_takes_the_place_of_the_tokenizers(byte_tok
 
 
 def test_a_chat_template_that_is_no_jinja_is_refused(byte_tokenizer):
-    with pytest.raises(ConfigError, match="the chat template cannot be used"):
+    with pytest.raises(ConfigError, match=r"^prompt\.template: the chat template cannot be used"):
         ChatTokenizer(byte_tokenizer, "{% for m in messages %}")
 
 

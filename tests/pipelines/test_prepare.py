@@ -258,6 +258,16 @@ def test_a_folder_of_something_else_is_left_alone(run, tmp_path):
         run(path, out=tmp_path / "x.jsonl")
 
 
+def test_a_prepared_folder_with_something_of_the_users_is_left_alone(run, tmp_path):
+    path = write(tmp_path / "x.jsonl", row(1))
+    run(path)
+    (tmp_path / "out" / "sft.jsonl").write_text("mine")
+    before = files(tmp_path / "out")
+    with pytest.raises(UserError, match=r"out: holds sft\.jsonl too, which a new run would remove; move it away, or name another folder"):
+        run(path)
+    assert files(tmp_path / "out") == before
+
+
 def test_all_wrong_settings_are_named_at_once(run, tmp_path):
     with pytest.raises(ConfigError) as caught:
         run(heldout_share=1.0, max_prompt_tokens=0, drop_tools=-0.1, mask_names=2, no_call="maybe", contamination="no", format="xml")
@@ -265,18 +275,37 @@ def test_all_wrong_settings_are_named_at_once(run, tmp_path):
     assert [problem.split(":")[0] for problem in caught.value.problems] == named
 
 
-def test_two_rows_of_one_id_are_refused_unless_one_is_dropped_anyway(run, tmp_path):
-    path = write(tmp_path / "x.jsonl", *(row(i) for i in range(5)))
-    again = write(tmp_path / "y.jsonl", row(1))
-    assert run(path, again)["dropped"]["duplicate"]["rows"] == 1
+def test_two_rows_of_one_input_with_one_id_are_refused_unless_one_is_dropped_anyway(run, tmp_path):
+    rows = [row(i) for i in range(5)]
+    assert run(write(tmp_path / "x.jsonl", *rows, row(1)))["dropped"]["duplicate"]["rows"] == 1
     with pytest.raises(DataError, match=r"z\.jsonl: the id 'r1' was given to an earlier row"):
-        run(path, write(tmp_path / "z.jsonl", row(1, text="another request")))
+        run(write(tmp_path / "z.jsonl", *rows, row(1, text="another request")))
+
+
+def test_rows_of_two_inputs_that_are_called_alike_are_told_apart(run, tmp_path):
+    paths = []
+    for name, numbers in (("a", (1, 2)), ("b", (3, 4))):
+        (tmp_path / name).mkdir()
+        without_ids = [{key: value for key, value in row(number).items() if key != "id"} for number in numbers]
+        paths.append(write(tmp_path / name / "rows.jsonl", *without_ids))
+    run(*paths, heldout_share=0.0)
+    ids = ["rows.jsonl:1", "rows.jsonl:2", "rows.jsonl:1@2", "rows.jsonl:2@2"]
+    assert [prompt.id for prompt in load_prompts(str(tmp_path / "out"))] == ids
 
 
 def test_when_nothing_is_left_the_table_says_why(run, tmp_path):
     with pytest.raises(DataError, match=r"none of 2 rows is left\n(.*\n)*  wrong.type +2"):
         run(write(tmp_path / "x.jsonl", row(1, a="x"), row(2, a="y")))
     assert not (tmp_path / "out").exists()
+
+
+def test_when_nothing_is_left_one_row_of_each_reason_says_what_was_wrong(run, tmp_path):
+    broken = {"query": "q", "answers": "[", "tools": "[]"}
+    with pytest.raises(DataError, match=r"\nunreadable: .*x\.jsonl:1: `answers`: expected a list .*\nwrong type: r1: .*got \"x\"\nmend"):
+        run(write(tmp_path / "x.jsonl", broken, row(1, a="x")))
+    (tmp_path / "none.jsonl").touch()
+    with pytest.raises(DataError, match=r"^.*none\.jsonl: no rows in it; give files that hold some$"):
+        run(str(tmp_path / "none.jsonl"))
 
 
 # As a user starts it: a process of its own.
@@ -359,6 +388,12 @@ def test_a_wrong_input_is_one_message_and_exit_code_two(tmp_path, capsys, argume
     assert said in output.err
     assert (output.out, output.err.count("\n"), output.err.startswith("toolrl: ")) == ("", 1, True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jsonl", "x.jsonl"]
+
+
+def test_a_broken_table_is_one_message_of_ours_alone(tmp_path):
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 and no more")
+    said, _ = start(str(tmp_path / "x.parquet"), "--out", str(tmp_path / "out")).communicate(timeout=60)
+    assert (said[:8], said.count("\n")) == ("toolrl: ", 1)
 
 
 def test_a_whole_run_prints_the_report(tmp_path, capsys):

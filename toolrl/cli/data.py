@@ -37,14 +37,13 @@ def add_prepare(parsers: Any) -> None:
 
 def _prepare(arguments: argparse.Namespace) -> int:
     from toolrl.data.report import summary
-    from toolrl.pipelines.prepare import prepare
+    from toolrl.pipelines.prepare import WRITTEN, prepare
     from toolrl.pipelines.prepare_pass import PrepareSettings
 
     arguments.fingerprints = tuple(arguments.fingerprints)
     settings = PrepareSettings(**{each.name: getattr(arguments, each.name) for each in fields(PrepareSettings)})
     report = prepare(arguments.inputs, settings, out=arguments.out)
-    written = "train.parquet, heldout.parquet, prompt.template, report.json, report.html"
-    print(json.dumps(report) if arguments.json else f"{summary(report)}\n{arguments.out}: {written}")
+    print(json.dumps(report) if arguments.json else f"{summary(report)}\n{arguments.out}: {', '.join(WRITTEN)}")
     return 0
 
 

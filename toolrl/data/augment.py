@@ -5,8 +5,9 @@
 - **drop_tools**: the tools of the reference are no longer offered, and no call is expected. Not where no other tool would be left (a
   choice among none teaches nothing), nor where an earlier turn calls one of them (it was on offer a turn ago).
 - **mask_names**: tools become `tool_1 …` and their parameters `parameter_1 …`, in the schemas, the history, the reference and what is
-  accepted; descriptions stay, so they are what the model must read. Names inside values stay. Not where a schema speaks of its parameters
-  in other ways than `properties` and `required`, nor where a call has arguments its schema does not name: no renaming is sure to be whole.
+  accepted, and where a tool's result says whose it is (`"name": "…"`); descriptions stay, so they are what the model must read. Names
+  inside values stay. Not where a schema speaks of its parameters in other ways than `properties` and `required`, nor where a call has
+  arguments its schema does not name: no renaming is sure to be whole.
 
 Which rows: a hash of (seed, kind, id of the prompt), so neither order nor other rows matter, and a larger share only adds rows. The share
 is of the rows that can be changed.
@@ -14,6 +15,8 @@ is of the rows that can be changed.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -31,6 +34,7 @@ _PLAIN_WORDS = frozenset(
     {"type", "properties", "required", "title", "description", "$schema", "$defs", "definitions", "additionalProperties", ORIGIN_TYPE}
 ) | {ORIGIN_LANGUAGE}
 """What the schema of a tool's parameters may say and still be renamed."""
+_RESULT_NAME = re.compile(r'("name"\s*+:\s*+)("(?:[^"\\]|\\.)*+")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def masked(prompt: Prompt) -> Prompt | None:
     return replace(
         prompt,
         tools=tuple(_masked_tool(tool, names[tool.name], parameters[tool.name]) for tool in prompt.tools),
-        messages=tuple(Message(m.role, m.content, tuple(map(call_of, m.tool_calls))) for m in prompt.messages),
+        messages=tuple(Message(m.role, _masked_text(m, names), tuple(map(call_of, m.tool_calls))) for m in prompt.messages),
         reference=tuple(map(call_of, prompt.reference)),
         accepted=tuple(AcceptedCall(names[call.name], _renamed(call.values, parameters[call.name])) for call in prompt.accepted),
     )
@@ -102,6 +106,14 @@ def _is_plain(parameters: Mapping[str, Json]) -> bool:
         and isinstance(parameters.get("properties", {}), Mapping)
         and '"#/properties' not in dumps(parameters)
     )
+
+
+def _masked_text(message: Message, names: Mapping[str, str]) -> str:
+    """Return what a turn says; the result of a tool under its neutral name."""
+    if message.role != "tool":
+        return message.content
+    written = {text: dumps(new) for name, new in names.items() for text in (dumps(name), json.dumps(name))}
+    return _RESULT_NAME.sub(lambda found: found[1] + written.get(found[2], found[2]), message.content)
 
 
 def _masked_tool(tool: Tool, name: str, parameters: Mapping[str, str]) -> Tool:

@@ -135,6 +135,7 @@ def _train(splits: Any, name: str) -> Any:
 def _table(kind: str, file: Path) -> Any:
     import datasets
 
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it logs as an error it raises too
     try:
         return datasets.load_dataset(kind, data_files=[str(file.resolve())], split=TRAIN, streaming=True)
     except _failures() as error:

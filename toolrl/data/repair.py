@@ -18,6 +18,7 @@ from toolrl.calls.schema import ABSENT, Place
 from toolrl.data.jsontext import dumps
 from toolrl.data.labels import Contradiction, breaches, contradiction, place
 from toolrl.data.readings import INTEGRAL_FRACTION, is_default, reading
+from toolrl.data.schemas import ORIGIN_LANGUAGE
 from toolrl.types import AcceptedCall, Json, Message, Prompt, Tool, ToolCall
 
 MAX_ROUNDS = 8
@@ -75,9 +76,12 @@ def _integers(call: ToolCall, tools: Sequence[Tool], path: str, made: list[Repai
 
 
 def _accepted(call: AcceptedCall, prompt: Prompt, path: str, made: list[Repair]) -> AcceptedCall:
-    """Return the accepted values, each mended by itself, no value twice."""
+    """Return the accepted values, each mended by itself, no value twice.
+
+    Those of another language stay: there the schema shows the model text, and BFCL's checker asks for what the text says.
+    """
     tool = next((tool for tool in prompt.tools if tool.name == call.name), None)
-    if tool is None:
+    if tool is None or ORIGIN_LANGUAGE in tool.parameters:
         return call
     values, before = {}, len(made)
     for name, given in call.values.items():

@@ -121,7 +121,8 @@ def _command(report: Mapping[str, Any]) -> str:
     """Return the command that makes the same folder again."""
     options = [
         f"--{name.replace('_', '-')}" + ("" if value is True else f" {shlex.quote(str(value))}")
-        for name, value in report["settings"].items()
+        for name, stated in report["settings"].items()
+        for value in (stated if isinstance(stated, list) else [stated])
         if value is not None and value is not False and value != ""
     ]
     return " \\\n  ".join(["toolrl prepare", *map(shlex.quote, report["inputs"]), "--out DIR", *options])

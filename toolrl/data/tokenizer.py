@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolrl.data.hub import hub_answers
-from toolrl.data.template import PromptTemplate
+from toolrl.data.template import FILE_NAME, PromptTemplate
 from toolrl.errors import ConfigError, DataError, UserError
 from toolrl.types import Prompt
 
@@ -37,7 +37,7 @@ class ChatTokenizer:
             self._tokenizer.chat_template = chat_template
         if not self._tokenizer.chat_template:
             raise ConfigError(f"{path}: the tokenizer has no chat template; use an instruction-tuned model, or add chat_template.jinja")
-        self.stop_ids: tuple[int, ...] = self._find_stop_ids(path)
+        self.stop_ids: tuple[int, ...] = self._find_stop_ids(path, self._after_answer(FILE_NAME if chat_template else path))
         """Tokens that end a turn: the one the chat template writes first, then the tokenizer's own end if it is another."""
         vanished = [tag for tag in TAGS if tag not in self.decode(self._encode(f"a {tag} b"))]
         if vanished:
@@ -83,9 +83,8 @@ class ChatTokenizer:
     def _encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False))
 
-    def _find_stop_ids(self, path: str) -> tuple[int, ...]:
-        """Read the end of a turn off the chat template: what it writes after an assistant's words, if that is a special token."""
-        closing = self._after_answer(path)
+    def _find_stop_ids(self, path: str, closing: str) -> tuple[int, ...]:
+        """Read the end of a turn off what the chat template writes after an assistant's words, if that is a special token."""
         special = {i for i, token in self._tokenizer.added_tokens_decoder.items() if token.special}
         found = [i for i in self._encode(closing.lstrip())[:1] if i in special]
         end = self._tokenizer.eos_token_id
@@ -94,7 +93,7 @@ class ChatTokenizer:
             raise ConfigError(f"{path}: the tokenizer has no end-of-turn token; set eos_token in tokenizer_config.json")
         return tuple(stops)
 
-    def _after_answer(self, path: str) -> str:
+    def _after_answer(self, where: str) -> str:
         """Return what the chat template writes after an assistant's words. Raises ConfigError where it cannot be rendered."""
         from jinja2 import TemplateError
 
@@ -102,7 +101,7 @@ class ChatTokenizer:
         try:
             return str(self._tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(_MARK)[2]
         except TemplateError as error:
-            raise ConfigError(f"{path}: the chat template cannot be used ({type(error).__name__}: {error}); mend it") from error
+            raise ConfigError(f"{where}: the chat template cannot be used ({type(error).__name__}: {error}); mend it") from error
 
 
 def _load(path: str) -> Any:

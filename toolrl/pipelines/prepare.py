@@ -19,6 +19,8 @@ from toolrl.data.contamination import Guard
 from toolrl.data.filters import Filters
 from toolrl.data.formats.registry import find_format
 from toolrl.data.report import page, summary
+from toolrl.data.report_words import label
+from toolrl.data.split import PARTS
 from toolrl.data.template import FILE_NAME, PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
 from toolrl.errors import ConfigError, DataError, UserError
@@ -26,6 +28,10 @@ from toolrl.pipelines.folder import restore, whole_folder, write_text
 from toolrl.pipelines.inputs import resolve_model
 from toolrl.pipelines.prepare_pass import FORMAT, Pass, PrepareSettings
 from toolrl.types import Prompt
+
+REPORT, PAGE = "report.json", "report.html"
+WRITTEN = (*(f"{part}.parquet" for part in PARTS), FILE_NAME, REPORT, PAGE)
+"""The files of a prepared folder."""
 
 
 def prepare(inputs: Sequence[str], settings: PrepareSettings, *, out: Path) -> Mapping[str, Any]:
@@ -49,11 +55,19 @@ def prepare(inputs: Sequence[str], settings: PrepareSettings, *, out: Path) -> M
         run.write(inputs, folder)
         report = run.report({name: items for guard in guards for name, items in guard.items.items()})
         if not run.lengths:
-            raise DataError(f"none of {run.rows_in} rows is left\n{summary(report)}\nmend the rows, or change the settings")
-        write_text(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-        write_text(folder / "report.html", page(report))
+            raise DataError(_nothing_left(report))
+        write_text(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / PAGE, page(report))
         write_text(folder / FILE_NAME, template.source)
     return report
+
+
+def _nothing_left(report: Mapping[str, Any]) -> str:
+    """Return the message where no row is kept: the table, and what was wrong with the first row of each reason."""
+    if not report["rows_in"]:
+        return f"{', '.join(report['inputs'])}: no rows in it; give files that hold some"
+    firsts = [f"{label(reason)}: {each['samples'][0]['id']}: {each['samples'][0]['detail']}" for reason, each in report["dropped"].items()]
+    return "\n".join([f"none of {report['rows_in']} rows is left", summary(report), *firsts, "mend the rows, or change the settings"])
 
 
 def _check(inputs: Sequence[str], settings: PrepareSettings, out: Path) -> None:
@@ -67,14 +81,19 @@ def _check(inputs: Sequence[str], settings: PrepareSettings, out: Path) -> None:
     if problems:
         raise ConfigError(problems)
     restore(out)
-    if out.exists() and not _replaceable(out):
+    if not out.exists():
+        return
+    if not _is_prepared(out):
         raise UserError(f"{out}: exists and is no prepared folder; name another one, or remove it yourself")
+    if others := sorted(path.name for path in out.iterdir() if path.name not in WRITTEN):
+        raise UserError(f"{out}: holds {', '.join(others)} too, which a new run would remove; move it away, or name another folder")
 
 
-def _replaceable(out: Path) -> bool:
+def _is_prepared(out: Path) -> bool:
+    """Whether there is a folder that an earlier run wrote, or an empty one."""
     if not out.is_dir():
         return False
-    report = out / "report.json"
+    report = out / REPORT
     mark = f'"{FORMAT.partition("/")[0]}/'
     return not any(out.iterdir()) or (report.is_file() and mark in report.read_text(encoding="utf-8", errors="replace"))
 

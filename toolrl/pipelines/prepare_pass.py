@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -119,15 +119,14 @@ class Pass:
         self.rows = dict.fromkeys(inputs, 0)
         with ExitStack() as stack:
             writers = {part: stack.enter_context(PromptWriter(folder / f"{part}.parquet")) for part in PARTS}
-            for spec in self.rows:
+            for number, spec in enumerate(self.rows, start=1):
                 candidates = self._candidates(spec)
                 while chunk := list(islice(candidates, CHUNK_ROWS)):
                     lengths = self.measure([candidate.shown for candidate in chunk])
                     for candidate, length in zip(chunk, lengths, strict=True):
                         if self.filters.keep(candidate.prompt, length):
-                            self._claim(candidate.prompt.id, spec)
                             self._count(candidate, length)
-                            writers[candidate.part].write(candidate.shown)
+                            writers[candidate.part].write(replace(candidate.shown, id=self._claim(candidate.prompt.id, number, spec)))
 
     def _candidates(self, spec: str) -> Iterator[_Candidate]:
         settings = self.settings
@@ -152,11 +151,17 @@ class Pass:
             source = OTHER_SOURCES
         return self.table.setdefault((source, row.multi_turn), _Cell())
 
-    def _claim(self, prompt_id: str, spec: str) -> None:
-        key = key_of(prompt_id.encode())
-        if self._ids.get(key) is not None:
-            raise DataError(f"{spec}: the id {prompt_id!r} was given to an earlier row; give each row an `id` of its own")
-        self._ids.put(key, 0)
+    def _claim(self, prompt_id: str, number: int, spec: str) -> str:
+        """Return the id of a prompt: its own, with the number of its input behind it where a prompt of an earlier input has that."""
+        for name in (prompt_id, f"{prompt_id}@{number}"):
+            key = key_of(name.encode())
+            given_by = self._ids.get(key)
+            if given_by is None:
+                self._ids.put(key, number)
+                return name
+            if given_by == number:
+                break
+        raise DataError(f"{spec}: the id {prompt_id!r} was given to an earlier row; give each row an `id` of its own")
 
     def _count(self, candidate: _Candidate, length: int) -> None:
         candidate.cell.kept += 1
