@@ -21,6 +21,10 @@ def test_facts_of_a_title_go_on_in_the_next_line():
     assert title("run", ["a" * 10, "b" * 10], 24) == ["── run · aaaaaaaaaa", "   bbbbbbbbbb"]
 
 
+def test_a_fact_that_no_line_can_hold_is_wrapped():
+    assert title("run", ["one two three four five"], 24) == ["── run", "   one two three four", "   five"]
+
+
 def test_a_named_value_is_wrapped_beside_its_name_and_cut_after_so_many_lines():
     assert named("rule", "one two", 33) == ["rule        one two"]
     assert named("user", "1\n2\n3\n4", 40, most=3) == ["user        1", "            2", "            … 2 more lines; --json has them all"]

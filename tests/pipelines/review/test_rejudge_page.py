@@ -36,6 +36,19 @@ def test_nothing_that_changed_is_said_too(make_run):
     assert "no reward changed" in page
 
 
+def test_two_rewards_that_differ_late_are_told_in_full(make_run):
+    run, long = make_run(), "strict, no call: either, reward = 1 × partial_format + 0.1 × my_rewards:short_reasoning"
+    lines = text(open_run(run), f"{long} + 0.2 × a:b", f"{long} + 0.3 × a:b", *changes(run, None), 60).splitlines()
+    assert lines[2:8] == [
+        "  before  strict, no call: either, reward = 1 ×",
+        "          partial_format + 0.1 × my_rewards:short_reasoning",
+        "          + 0.2 × a:b",
+        "  after   strict, no call: either, reward = 1 ×",
+        "          partial_format + 0.1 × my_rewards:short_reasoning",
+        "          + 0.3 × a:b",
+    ]
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_every_line_fits_but_the_command_to_copy(make_run, width):
     run = make_run(name="long" * 30)

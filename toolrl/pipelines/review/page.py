@@ -61,7 +61,7 @@ def title(name: str, facts: Sequence[str], width: int) -> list[str]:
     lines = [f"── {name}"]
     for fact in facts:
         if columns(lines[-1]) + 3 + columns(fact) > width:
-            lines.append(f"   {fact}")
+            lines += [f"   {part}" for part in wrap(fact, width - 3)]
         else:
             lines[-1] += f" · {fact}"
     return lines

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from toolrl.errors import ConfigError
 from toolrl.monitor.durable import aside_of, publish
-from toolrl.pipelines.review.page import page, table, try_one
+from toolrl.pipelines.review.page import page, table, try_one, wrap
 from toolrl.pipelines.review.rejudge import Changed, Rescored, Rewards, Span, by_count, together
 from toolrl.pipelines.review.stored import StoredRun
 
@@ -22,6 +22,7 @@ SHOWN = 20
 SPANS = 8
 """Rows of the table of means."""
 ROWS_AT_A_TIME = 4096
+_INDENT = " " * 8
 SCHEMA = pa.schema(
     [
         ("sample", pa.string()),
@@ -45,8 +46,7 @@ def text(run: StoredRun, before: str, after: str, result: Rescored, first: Seque
     lines = [
         f"{result.scored:,} completions scored again in {result.seconds:.2f} s, {rate:,.0f} a second",
         f"  run     {run.path}",
-        f"  before  {before}",
-        f"  after   {after}",
+        *(f"  {line}" for name, reward in (("before", before), ("after", after)) for line in wrap(f"{name:8}{reward}", width - 2, _INDENT)),
     ]
     if result.without_text:
         lines.append(f"  {result.without_text:,} completions were kept without text (monitor.rollouts) and are left out")
