@@ -150,7 +150,7 @@ def test_a_reward_of_ones_own_that_fails_is_to_blame_and_not_the_rows(monkeypatc
 
 
 def test_a_reward_of_ones_own_that_fails_on_references_alone_is_to_blame_too(monkeypatch):
-    picky = own_reward(monkeypatch, lambda prompt, text: "x" if make_verifier("strict")(prompt, text).reward else -1.0)
+    picky = own_reward(monkeypatch, lambda prompt, text: "x" if make_verifier("strict")(prompt, text).reward else 0.1)
     with pytest.raises(ConfigError) as caught:
         audit(picky, ROWS).require_sound()
     assert len(str(caught.value).splitlines()) == 2

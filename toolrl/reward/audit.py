@@ -6,6 +6,7 @@ probe of `probes` less; where the reward is 0 or 1, exactly 0. What a mode rewar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -141,7 +142,7 @@ class _Trials:
         best = max(samples, key=lambda sample: float("-inf") if sample.verdict.reward is None else sample.verdict.reward)
         reward = best.verdict.reward
         self.add(best, right=reward is not None and full in (None, reward))
-        return full if full is not None else reward if reward is not None else 0.0
+        return full if full is not None else reward if reward is not None else math.inf  # a failure is told once, not of each probe
 
     def check(self, name: str, accepted: str = "") -> Check:
         """Return the check."""
