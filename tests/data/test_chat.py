@@ -40,6 +40,16 @@ def test_a_dialogue_without_a_spelled_out_reference_is_cut_into_every_turn_of_th
     assert len(steps(chat_dialogue(row | {"answer": []}, Origin("i", "s")))) == 1
 
 
+def test_the_former_words_of_openai_for_calls_and_tools_are_understood():
+    calling = {"role": "assistant", "content": None, "function_call": {"name": "warm", "arguments": '{"city": "Oslo"}'}}
+    row = {"messages": [USER, calling, {"role": "function", "name": "warm", "content": "21"}, SAYING], "functions": [{"name": "warm"}]}
+    first, last = steps(chat_dialogue(row, Origin("i", "s")))
+    assert (first.reference, first.tools) == ((WARM,), (Tool("warm", "", {"type": "object", "properties": {}}),))
+    assert (last.reference, last.messages[1:]) == ((), (Message("assistant", "", (WARM,)), Message("tool", "21")))
+    with pytest.raises(DataError, match="`tools`: expected a list, got nothing"):
+        chat_dialogue({"messages": [USER]}, Origin("i", "s"))
+
+
 def test_lists_may_be_json_text_as_columns_of_tables_hold_them():
     row = {"messages": json.dumps([USER, CALLING]), "tools": json.dumps(TOOLS)}
     assert chat_dialogue(row, Origin("i", "s")) == chat_dialogue({"messages": [USER, CALLING], "tools": TOOLS}, Origin("i", "s"))

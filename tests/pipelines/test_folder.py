@@ -85,6 +85,17 @@ def test_an_error_leaves_what_was_there_and_no_new_parents(tmp_path, error):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_while_one_run_writes_a_folder_another_is_refused_and_disturbs_nothing(tmp_path):
+    with whole_folder(tmp_path / "out") as aside:
+        write_text(aside / "a", "new")
+        with pytest.raises(UserError, match="out: another run is writing it; wait for it, or name another folder"):
+            make(tmp_path / "out", "other")
+        write_text(aside / "b", "new")
+    assert there(tmp_path) == WHOLE
+    make(tmp_path / "out", "old")
+    assert there(tmp_path) == FORMER
+
+
 def test_a_place_that_cannot_be_written_is_the_users_to_change(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"), whole_folder(tmp_path / "file" / "out"):

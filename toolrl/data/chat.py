@@ -4,7 +4,7 @@ Where the row has a `reference`, or else an `answer` (a list of calls, empty whe
 messages. A last turn that makes calls is then the answer and never context. Otherwise every turn of the assistant is a step.
 
 Calls and tools may be plain (`{name, arguments}`) or in OpenAI's envelope (`{"type": "function", "function": {…}}`), and each of the lists
-may be JSON text, as tables of columns hold it.
+may be JSON text, as tables of columns hold it. OpenAI's former words `functions` and `function_call` are understood too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROLES = {"system": "system", "developer": "system", "user": "user", "assistant":
 def chat_dialogue(row: Mapping[str, Any], origin: Origin) -> Dialogue:
     """Return the dialogue of a row with `messages`. Raises DataError with what was got and what to do."""
     turns = tuple(read_message(turn, f"messages[{i}]") for i, turn in enumerate(read_list(row, "messages")))
-    tools = read_tools(read_list(row, "tools"))
+    tools = read_tools(read_list(row, "functions" if "functions" in row and "tools" not in row else "tools"))
     reference = next((read_calls(read_list(row, key, "of calls"), key) for key in ("reference", "answer") if key in row), None)
     if reference is not None and turns and turns[-1].tool_calls:
         turns = turns[:-1]
@@ -58,6 +58,8 @@ def read_message(turn: Json, where: str) -> Message:
         return Message(role, content)
     if turn.get("tool_calls"):
         return Message(role, content, read_calls(turn["tool_calls"], f"{where}.tool_calls"))
+    if turn.get("function_call"):
+        return Message(role, content, read_calls([turn["function_call"]], f"{where}.function_call"))
     return split_turn(content, where)
 
 

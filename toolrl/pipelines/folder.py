@@ -3,7 +3,7 @@
     .out.partial ─ written, synced ─> (out ─> .out.replaced) ─> out ─> .out.replaced removed
 
 Killed at any moment, there is the old folder or the new one, if need be under the name `.out.replaced`; the next run over the same
-name sets that right and clears the rest away.
+name sets that right and clears the rest away. While one run lives, which its lock tells, another over the same name is refused.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 from toolrl.errors import UserError
@@ -24,8 +25,13 @@ def whole_folder(out: Path) -> Iterator[Path]:
     aside, replaced = (out.with_name(f".{out.name}.{what}") for what in ("partial", "replaced"))
     made = [parent for parent in out.parents if not parent.exists()]
     try:
+        if aside.exists():
+            os.close(_locked(aside))
         _clear(out, aside, replaced)  # what a killed run left
         aside.mkdir(parents=True)
+        lock = _locked(aside)
+    except BlockingIOError as error:
+        raise UserError(f"{out}: another run is writing it; wait for it, or name another folder") from error
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}: {error.filename}); name a folder that can be") from error
     try:
@@ -37,6 +43,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
         sync_folder(out.parent)
     finally:
         _clear(out, aside, replaced)
+        os.close(lock)
         if not out.exists():
             for parent in made:
                 if parent.exists() and not any(parent.iterdir()):
@@ -56,6 +63,17 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _locked(folder: Path) -> int:
+    """Return a descriptor that keeps the folder for this process until it is closed. Raises BlockingIOError where another has it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        flock(descriptor, LOCK_EX | LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _clear(out: Path, aside: Path, replaced: Path) -> None:
