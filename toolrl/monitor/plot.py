@@ -60,7 +60,8 @@ def _rewards(axis: Axes, lines: Sequence[Line]) -> None:
         error = {"heldout/reward": "heldout/stderr", "heldout/greedy": "heldout/greedy_stderr"}[name]
         errors = [line.get(error) or 0.0 for line in lines if line.get(name) is not None]
         axis.errorbar(at, values, yerr=errors, color=color, marker="o", capsize=3, label=label)
-    axis.set(title="Reward (bars: standard error)", ylim=(-0.02, 1.02))
+    low, high = axis.dataLim.intervaly  # reward functions may go beyond 0 and 1
+    axis.set(title="Reward (bars: standard error)", ylim=(min(-0.02, low), max(1.02, high)))
 
 
 def _form_and_content(axis: Axes, lines: Sequence[Line]) -> None:
