@@ -29,8 +29,10 @@ def facts(inputs: Inputs) -> list[str]:
     if inputs.train.left_out:
         lines.append(f"  {inputs.train.left_out} longer than data.max_prompt_tokens left out")
     if inputs.audit is not None:
-        tried = sum(check.tried for check in inputs.audit.checks)
-        lines.append(f"verifier: audited on {inputs.audit.rows} rows, {tried} completions scored as they must")
+        checks = inputs.audit.checks
+        right = sum(check.tried - check.failed for check in checks)
+        lines.append(f"verifier: audited on {inputs.audit.rows} rows, {right} completions scored as they must")
+        lines += [f"  {check.name}: rewarded on {check.failed}; {check.accepted}" for check in checks if check.failed and check.accepted]
     if inputs.contamination:
         lines.append(inputs.contamination)
     return lines
