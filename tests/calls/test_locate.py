@@ -41,6 +41,8 @@ def block(content):
         (block('[{"name": "f", "arguments": {"x": 1▲]'), Reason.INVALID_JSON),
         (block('[{"name": "f", "arguments": {"x": ▲NaN}}]'), Reason.INVALID_JSON),
         (block('[{"name": "f", "arguments": {"x": ▲1e999}}]'), Reason.INVALID_JSON),
+        (block('[{"name": "f", "arguments": {"x": "\\"NaN", "y": ▲NaN}}]'), Reason.INVALID_JSON),
+        (block('[{"name": "f", "arguments": {"1e999": ▲1e999}}]'), Reason.INVALID_JSON),
         (block('[{"name": "f", "arguments": {}}] ▲[]'), Reason.INVALID_JSON),
         (block('[{"name": "f", "arguments": {}}, {"name": "f", ▲"n\\u0061me": "g"}]'), Reason.DUPLICATE_KEY),
         (block(' ▲{"name": "f", "arguments": {}}'), Reason.NOT_A_LIST),

@@ -17,7 +17,8 @@ from toolrl.types import Reason
 _AT = re.compile(r" at character (\d+)$")
 _LITERAL = re.compile(r"^(?:the number )?(\S+) is (?:not JSON|out of range)")
 _STEP = re.compile(r'\[(\d+)\]|\.([^.\[]+)|\[("(?:[^"\\]|\\.)*")\]')
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}]', re.DOTALL)
+_STRING = r'"(?:[^"\\]|\\.)*+"'
+_TOKEN = re.compile(rf"{_STRING}|[{{}}]", re.DOTALL)
 
 
 def locate(text: str, fault: Fault) -> int | None:
@@ -59,7 +60,13 @@ def _in_broken_json(text: str, start: int, problem: JsonError) -> int:
     if at := _AT.search(problem.detail):
         return start + int(at[1])
     literal = _LITERAL.search(problem.detail)
-    return max(text.find(literal[1], start), start) if literal else start
+    return _outside_strings(text, start, literal[1]) if literal else start
+
+
+def _outside_strings(text: str, start: int, literal: str) -> int:
+    """Return where `literal` stands as a value, or `start` where it does not."""
+    tokens = re.compile(f"{_STRING}|{re.escape(literal)}", re.DOTALL).finditer(text, start)
+    return next((token.start() for token in tokens if token[0] == literal), start)
 
 
 def _second_key(text: str, start: int) -> int:
