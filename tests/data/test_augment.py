@@ -94,8 +94,21 @@ def with_parameters(parameters):
         with_parameters({"type": "object", "properties": {"city": {}, "days": {"$ref": "#/properties/city"}}}),
         with_parameters({"type": "object", "properties": {"city": {}}, "additionalProperties": True}),
         replace(PROMPT, reference=(ToolCall("get_film", {}),)),
+        replace(PROMPT, tools=(*PROMPT.tools, Tool("broken", "", {"type": "object", "properties": 5}))),
+        replace(PROMPT, tools=(*PROMPT.tools, Tool("broken", "", {"type": "object", "properties": {}, "required": [["a"]]}))),
+        replace(PROMPT, tools=(*PROMPT.tools, Tool("broken", "", {"type": "object", "properties": {}, "required": "a"}))),
     ],
-    ids=["no tools", "dependent", "combined", "reference into", "argument not named", "tool not offered"],
+    ids=[
+        "no tools",
+        "dependent",
+        "combined",
+        "reference into",
+        "argument not named",
+        "tool not offered",
+        "no properties",
+        "no names",
+        "no list",
+    ],
 )
 def test_names_are_masked_only_where_every_place_of_theirs_is_known(prompt):
     assert masked(prompt) is None

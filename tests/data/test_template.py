@@ -47,6 +47,9 @@ def test_the_system_message_holds_one_json_object_a_line_for_each_tool():
 def test_the_compact_form_names_arguments_with_their_types_and_choices():
     system = PromptTemplate("t", "{tools_compact}").render(prompt(USER))[0]
     assert system["content"] == "get weather(city:string, unit:C|F, at:integer|null, x_type:any)\nf()"
+    odd = Tool("g", "", {"type": "object", "properties": {"a": {"type": 5}, "b": {"type": True}, "c": {"type": [5]}, "d": 5}})
+    system = PromptTemplate("t", "{tools_compact}").render(Prompt("p", "s", (USER,), (odd,), ()))[0]
+    assert system["content"] == "g(a:any, b:any, c:5, d:any)"
 
 
 def test_turns_follow_and_those_with_calls_have_the_form_the_model_must_produce():

@@ -69,10 +69,10 @@ def without_answer(prompt: Prompt) -> Prompt | None:
 
 def masked(prompt: Prompt) -> Prompt | None:
     """Return the prompt under neutral names; None where they cannot be changed everywhere for sure."""
+    if not prompt.tools or not all(_is_plain(tool.parameters) for tool in prompt.tools):
+        return None
     names = {name: f"tool_{i}" for i, name in enumerate(dict.fromkeys(tool.name for tool in prompt.tools), start=1)}
     parameters = {name: _parameter_names(tool for tool in prompt.tools if tool.name == name) for name in names}
-    if not names or not all(_is_plain(tool.parameters) for tool in prompt.tools):
-        return None
     calls = (*_history(prompt), *prompt.reference)
     given = [(call.name, call.arguments) for call in calls] + [(call.name, call.values) for call in prompt.accepted]
     if any(name not in names or arguments.keys() - parameters[name].keys() for name, arguments in given):
@@ -96,14 +96,17 @@ def _history(prompt: Prompt) -> Iterable[ToolCall]:
 
 def _parameter_names(tools: Iterable[Tool]) -> dict[str, str]:
     """Return the neutral name of every parameter, those of all tools of one name together."""
-    known = dict.fromkeys(name for tool in tools for name in tool.parameters.get("properties") or ())
+    known = dict.fromkeys(name for tool in tools for name in tool.parameters.get("properties", ()))
     return {name: f"parameter_{i}" for i, name in enumerate(known, start=1)}
 
 
 def _is_plain(parameters: Mapping[str, Json]) -> bool:
+    required = parameters.get("required", [])
     return (
         parameters.keys() <= _PLAIN_WORDS
         and isinstance(parameters.get("properties", {}), Mapping)
+        and isinstance(required, list)
+        and all(isinstance(name, str) for name in required)
         and '"#/properties' not in dumps(parameters)
     )
 
@@ -118,10 +121,10 @@ def _masked_text(message: Message, names: Mapping[str, str]) -> str:
 
 def _masked_tool(tool: Tool, name: str, parameters: Mapping[str, str]) -> Tool:
     schema = dict(tool.parameters)
-    if isinstance(properties := schema.get("properties"), Mapping):
-        schema["properties"] = _renamed(properties, parameters)
-    if isinstance(required := schema.get("required"), list):
-        schema["required"] = [parameters.get(each, each) for each in required]
+    if "properties" in schema:
+        schema["properties"] = _renamed(schema["properties"], parameters)
+    if "required" in schema:
+        schema["required"] = [parameters.get(each, each) for each in schema["required"]]
     return Tool(name, tool.description, schema)
 
 

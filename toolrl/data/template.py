@@ -143,5 +143,5 @@ def _compact_type(spec: Any) -> str:
         return "any"
     if isinstance(choices := spec.get("enum"), list | tuple):
         return "|".join(choice if isinstance(choice, str) else dumps(choice) for choice in choices)
-    kind = spec.get("type", "any")
-    return kind if isinstance(kind, str) else "|".join(map(str, kind))
+    kind = spec.get("type")
+    return "|".join(map(str, kind)) if isinstance(kind, list) else kind if isinstance(kind, str) else "any"
