@@ -8,7 +8,6 @@ it equals is set beside the one most alike.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +16,7 @@ from toolrl.calls.accept import accepted_differences
 from toolrl.calls.assign import MAX_DIFFERENCES, maximum_matching
 from toolrl.calls.bfcl.values import told
 from toolrl.calls.fault import Difference
-from toolrl.calls.match import call_differences, same_text
+from toolrl.calls.match import call_differences, nfc, same_text
 from toolrl.calls.schema import ABSENT, Place, arguments_of
 from toolrl.types import AcceptedCall, Json, Prompt, Reason, ToolCall
 
@@ -99,7 +98,7 @@ def _differences(predicted: ToolCall, wanted: Wanted, place: Place) -> Iterator[
 
 def _arguments(predicted: ToolCall, wanted: Wanted, place: Place) -> Iterator[ArgumentDiff]:
     """Yield the arguments of both calls, those of the reference first."""
-    for key in dict.fromkeys((*map(_nfc, _members(wanted)), *map(_nfc, predicted.arguments))):
+    for key in dict.fromkeys((*map(nfc, _members(wanted)), *map(nfc, predicted.arguments))):
         have, want = ToolCall(wanted.name, _only(predicted.arguments, key)), _restricted(wanted, key)
         found = [ArgumentDiff(_inner(d.path), d.expected, d.got, d.reason) for d in _differences(have, want, place)]
         yield from found or [ArgumentDiff(key, _first(_shown(want)), _first(have.arguments))]
@@ -128,15 +127,11 @@ def _restricted(wanted: Wanted, key: str) -> Wanted:
 
 
 def _only(members: Mapping[str, Json], key: str) -> dict[str, Json]:
-    return {name: value for name, value in members.items() if _nfc(name) == key}
+    return {name: value for name, value in members.items() if nfc(name) == key}
 
 
 def _first(members: Mapping[str, Json]) -> Json:
     return next(iter(members.values()), ABSENT)
-
-
-def _nfc(key: str) -> str:
-    return unicodedata.normalize("NFC", key)
 
 
 def _inner(path: str) -> str:

@@ -86,10 +86,10 @@ def kind_of(value: Json) -> str:
 
 def same_text(a: str, b: str) -> bool:
     """Whether two strings are equal after Unicode NFC."""
-    return a == b or (not (a.isascii() and b.isascii()) and _nfc(a) == _nfc(b))
+    return a == b or (not (a.isascii() and b.isascii()) and nfc(a) == nfc(b))
 
 
-def _nfc(text: str) -> str:
+def nfc(text: str) -> str:
     """Return `text` in NFC; as it is where it stacks marks beyond the Stream-Safe limit, which takes quadratic time."""
     return text if _STACKED.search(text) else unicodedata.normalize("NFC", text)
 
@@ -128,7 +128,7 @@ def _folded(members: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return an object with its keys in NFC, or as it is where two of them would meet."""
     if all(map(str.isascii, members)):
         return members
-    folded = {_nfc(key): value for key, value in members.items()}
+    folded = {nfc(key): value for key, value in members.items()}
     return folded if len(folded) == len(members) else members
 
 
