@@ -99,6 +99,16 @@ def test_arguments_of_java_and_javascript_are_text_that_holds_a_literal(tmp_path
     assert prompt.reference[0].arguments == {"base": "1.5", "rows": '[1, "a"]', "more": "{k: true}"}
 
 
+@pytest.mark.parametrize("name", ["simple_python_0", "simple_java_0", "simple_javascript_0"])
+@pytest.mark.parametrize(
+    "parameters", [{"type": "dict", "properties": 5}, {"properties": {"base": {"type": ["x"], "items": {"type": {}}}}}]
+)
+def test_a_schema_that_is_none_does_not_keep_a_question_from_being_read(tmp_path, name, parameters):
+    row = question(name, function=[TOOL | {"parameters": parameters}], ground_truth=[{"area.of": {"base": [[1, 2]]}}])
+    ((_, (prompt,)),) = read_prompts_of(write(tmp_path, row))
+    assert prompt.accepted == (AcceptedCall("area.of", {"base": ([1, 2],)}),)
+
+
 def test_irrelevant_questions_have_an_empty_reference_and_relevant_ones_none_at_all(tmp_path):
     irrelevant, relevant = read_prompts_of(write(tmp_path, question("live_irrelevance_0-0-0"), question("live_relevance_0-0-0")))
     assert irrelevant[1][0].reference == irrelevant[1][0].accepted == ()

@@ -95,7 +95,8 @@ def read_accepted(call: Json, where: str) -> AcceptedCall:
 
 def _reference(call: AcceptedCall, tools: tuple[Tool, ...]) -> ToolCall:
     parameters = next((tool.parameters for tool in tools if tool.name == call.name), {})
-    known, language = parameters.get("properties") or {}, parameters.get(ORIGIN_LANGUAGE)
+    known, language = parameters.get("properties"), parameters.get(ORIGIN_LANGUAGE)
+    known = known if isinstance(known, Mapping) else {}
     values = {name: list(right) for name, right in call.values.items() if name in known or "" not in right}
     arguments = _first(values, parameters.get("required", []))
     if language:

@@ -7,7 +7,7 @@ javascript  5 as Bigint ─> "5n"    {"a": true} as dict ─> "{a: true}"
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from toolrl.calls.render import to_json
 from toolrl.data.schemas import ORIGIN_LANGUAGE, ORIGIN_TYPE
@@ -33,11 +33,12 @@ def as_text(value: Json, schema: Json, language: str) -> str:
     word = _word(schema)
     if language == "javascript":
         return _javascript(value, word)
-    return _java(value, word, _word(schema.get("items")) if isinstance(schema, Mapping) else None)
+    return _java(value, word, _word(schema.get("items")) if isinstance(schema, Mapping) else "")
 
 
-def _word(schema: Json) -> Json:
-    return schema.get(ORIGIN_TYPE, schema.get("type")) if isinstance(schema, Mapping) else None
+def _word(schema: Json) -> str:
+    word = schema.get(ORIGIN_TYPE, schema.get("type")) if isinstance(schema, Mapping) else None
+    return word if isinstance(word, str) else ""
 
 
 def _text(schema: Json, language: str) -> Json:
@@ -48,7 +49,7 @@ def _text(schema: Json, language: str) -> Json:
     return {**schema, "type": "string", ORIGIN_TYPE: word, "description": f"{schema.get('description', '')} {note}".strip()}
 
 
-def _java(value: Json, word: Any, items: Any = None) -> str:
+def _java(value: Json, word: str, items: str = "") -> str:
     if isinstance(value, list):
         inside = ", ".join(
             item if word == "Array" and items == "String" and isinstance(item, str) else _java(item, items) for item in value
@@ -56,14 +57,14 @@ def _java(value: Json, word: Any, items: Any = None) -> str:
         boxed = _BOXED.get(items, "String" if items == "String" else "Object")
         return f"new {boxed}[]{{{inside}}}" if word == "Array" else f"new ArrayList<{boxed}>(Arrays.asList({inside}))"
     if isinstance(value, dict):
-        puts = " ".join(f"put({to_json(key)}, {_java(item, None)});" for key, item in value.items())
+        puts = " ".join(f"put({to_json(key)}, {_java(item, '')});" for key, item in value.items())
         return f"new HashMap<String, Object>() {{{{ {puts} }}}}" if puts else "new HashMap<String, Object>()"
     return to_json(value) + (_SUFFIX.get(word, "") if not isinstance(value, bool) else "")
 
 
-def _javascript(value: Json, word: Any) -> str:
+def _javascript(value: Json, word: str) -> str:
     if isinstance(value, list):
-        return f"[{', '.join(_javascript(item, None) for item in value)}]"
+        return f"[{', '.join(_javascript(item, '') for item in value)}]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_javascript(item, None)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_javascript(item, '')}" for key, item in value.items()) + "}"
     return to_json(value) + (_SUFFIX.get(word, "") if word == "Bigint" else "")
