@@ -15,10 +15,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from toolrl.calls.fault import MAX_SHOWN
 from toolrl.calls.render import call_to_json
+from toolrl.data.contamination import Hit
 from toolrl.data.fingerprint import digest, signatures
 from toolrl.data.labels import Contradiction, Fault
 from toolrl.data.near import Near, reference_text
@@ -34,20 +35,6 @@ REASONS: tuple[str, ...] = (
 """Every reason to drop a row, in the order of the checks."""
 
 MAX_SAMPLES = 3
-
-
-class Hit(Protocol):
-    """That a prompt stands in a benchmark."""
-
-    @property
-    def benchmark(self) -> str:
-        """The benchmark's name."""
-        ...
-
-    @property
-    def match(self) -> str:
-        """What of the prompt was found there."""
-        ...
 
 
 class Drop(NamedTuple):
