@@ -45,6 +45,23 @@ def test_an_unknown_option_is_refused_wherever_it_stands(capsys):
     assert "unrecognized arguments: --dryrun" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["rl", "run.steps=3"], "stopped by the keyboard; the same command goes on from the newest checkpoint\n"),
+        (["audit", "demo://train"], "stopped by the keyboard\n"),
+    ],
+)
+def test_ctrl_c_is_told_what_the_same_command_would_do_where_something_was_begun(capsys, monkeypatch, command, told):
+    def stopped(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toolrl.cli.commands._rl", stopped)
+    monkeypatch.setattr("toolrl.cli.reward._audit", stopped)
+    assert main(command) == 130
+    assert capsys.readouterr().err == f"toolrl: {told}"
+
+
 def test_settings_that_are_wrong_end_with_2_and_no_traceback(capsys):
     assert main(["rl", "run.stepz=3"]) == 2
     err = capsys.readouterr().err

@@ -21,7 +21,7 @@ def add_to(parsers: Any) -> None:
         parser.add_argument("settings", nargs="+", metavar="CONF|KEY=VALUE", help=SETTINGS_HELP)
         parser.add_argument("--dry-run", action="store_true", help="check everything, print it, and start nothing")
         parser.add_argument("--json", action="store_true", help="end with the summary as one JSON line")
-        parser.set_defaults(run=_sft if name == "sft" else _rl)
+        parser.set_defaults(run=_sft if name == "sft" else _rl, stopped=("the same command goes on from the newest checkpoint",))
     for add in (add_score, add_explain, add_rescore, add_audit):
         add(parsers)
     _add_config(parsers)

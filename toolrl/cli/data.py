@@ -32,7 +32,7 @@ def add_prepare(parsers: Any) -> None:
     parser.add_argument("--heldout-share", type=float, default=0.1, metavar="SHARE", help="dialogues held out (default: 0.1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the split and of what is augmented (default: 0)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.set_defaults(run=_prepare, stopped="nothing was written")
+    parser.set_defaults(run=_prepare, stopped=("nothing was written",))
 
 
 def _prepare(arguments: argparse.Namespace) -> int:

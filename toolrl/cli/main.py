@@ -57,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"toolrl: {error}", *getattr(error, "__notes__", ()), sep="\n  ", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        stopped = getattr(arguments, "stopped", "the same command goes on from the newest checkpoint")
-        print(f"toolrl: stopped by the keyboard; {stopped}", file=sys.stderr)
+        print("; ".join(("toolrl: stopped by the keyboard", *getattr(arguments, "stopped", ()))), file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()
