@@ -111,6 +111,14 @@ def test_one_file_holds_the_system_message_and_the_chat_template(tmp_path):
     assert (template.text, template.chat) == ("ours {tools_compact}", CHAT)
 
 
+def test_stray_space_around_the_mark_does_not_put_the_chat_template_into_the_system_message(tmp_path):
+    for mark in ("%% chat template  ", " %% chat template\t", "%% chat template\r"):
+        (tmp_path / "prompt.template").write_bytes(f"ours {{tools}}\n{mark}\n{CHAT}".encode())
+        assert PromptTemplate.load(str(tmp_path)).chat == CHAT
+    (tmp_path / "prompt.template").write_text("{tools}\nsay %% chat template\n%% chat template of mine\n")
+    assert PromptTemplate.load(str(tmp_path)).chat == ""
+
+
 @pytest.mark.parametrize("chat", ["", CHAT])
 def test_a_template_written_beside_a_model_is_read_back_and_is_that_models_own(tmp_path, chat):
     written = PromptTemplate("mine", "first {tools}\n\nlast", chat)

@@ -40,6 +40,7 @@ _VALUES = frozenset({"default", "enum", "const", "examples"})
 """Keywords that hold values, in which a key is no keyword."""
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 """Keywords that hold schemas by name."""
+_MARK_LINE = re.compile(rf"^[ \t]*{MARK}[ \t]*$", re.MULTILINE)
 _FIELD = re.compile(r"\{(tools|tools_compact)\}")
 
 
@@ -81,8 +82,8 @@ class PromptTemplate:
 
     @classmethod
     def _parsed(cls, name: str, source: str) -> PromptTemplate:
-        system, _, chat = f"\n{source}".partition(f"\n{MARK}\n")
-        return cls(name, system.strip(), chat.strip())
+        system, *chat = _MARK_LINE.split(source, maxsplit=1)
+        return cls(name, system.strip(), "".join(chat).strip())
 
     @property
     def source(self) -> str:
