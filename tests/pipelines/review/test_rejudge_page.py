@@ -80,6 +80,19 @@ def test_what_cannot_be_written_is_refused_before_anything_is(make_run, tmp_path
 
 
 @pytest.mark.parametrize("name", ["out.parquet", "out.jsonl"])
+def test_a_file_that_cannot_be_made_is_told_before_anything_is_judged(make_run, tmp_path, name):
+    run = make_run()
+    (tmp_path / "folder" / name).mkdir(parents=True)
+    (tmp_path / "aside" / f".{name}.tmp").mkdir(parents=True)  # what is written first cannot be opened
+    for folder, message in (
+        ("folder", f"--out: {tmp_path / 'folder' / name} is a folder"),
+        ("aside", "--out: cannot write .*; give another"),
+    ):
+        with pytest.raises(ConfigError, match=message), changes_to(tmp_path / folder / name, run):
+            pytest.fail("nothing is to be judged")
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out.jsonl"])
 def test_a_file_that_was_not_finished_is_not_there(make_run, tmp_path, name):
     run = make_run()
     (tmp_path / name).write_text("what was there")

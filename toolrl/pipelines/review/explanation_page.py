@@ -12,7 +12,7 @@ from toolrl.calls.rules import RULES
 from toolrl.calls.schema import Place, arguments_of
 from toolrl.pipelines.review.diff_page import diff_lines
 from toolrl.pipelines.review.explanation import LENIENT, NONE, STRICT, Explanation, Judged, line_and_column
-from toolrl.pipelines.review.page import columns, named, page, pieces, table, title, wrap
+from toolrl.pipelines.review.page import columns, named, page, pieces, reward, table, title, wrap
 from toolrl.types import Message, Prompt, Reason, Tool, ToolCall, Verdict
 
 TURN_LINES = 24
@@ -50,7 +50,7 @@ def _head(explanation: Explanation, run: Path, width: int) -> list[str]:
 
 
 def _verdict(row: Mapping[str, Any], width: int) -> list[str]:
-    rows = [("reward", _number(row["reward"])), ("reason", row["reason"])]
+    rows = [("reward", reward(row["reward"])), ("reason", row["reason"])]
     rule = RULES.get(row["reason"])
     rows += [(name, value) for name, value in (("rule", rule), *((key, row[key]) for key in ("path", "expected", "got"))) if value]
     rows.append(("advantage", "none: the group was replaced" if row["advantage"] is None else f"{row['advantage']:+.3f}"))
@@ -191,7 +191,7 @@ def _told(judged: Judged, row: Mapping[str, Any]) -> tuple[str, str, str]:
     if verdict is None:
         return judged.name, "–", judged.problem
     stored = all(getattr(verdict, name) == row[name] for name in ("reason", "path", "expected", "got"))
-    return judged.name, _number(verdict.reward), "as stored" if stored else _in_words(verdict)
+    return judged.name, reward(verdict.reward), "as stored" if stored else _in_words(verdict)
 
 
 def _in_words(verdict: Verdict) -> str:
@@ -215,9 +215,5 @@ def _group(explanation: Explanation, width: int) -> list[str]:
         own = ">" if row["sample"] == explanation.row["sample"] else ""
         where = f" at {row['path']}" if row["path"] else ""
         name = f"{row['draw']}.{row['sample']}"
-        rows.append([own, name, _number(row["reward"]), advantage, str(row["num_tokens"]), f"{row['reason']}{where}"])
+        rows.append([own, name, reward(row["reward"]), advantage, str(row["num_tokens"]), f"{row['reason']}{where}"])
     return [*title(f"group of draw {explanation.row['draw']}", facts, width), *table(rows, right=(2, 3, 4))]
-
-
-def _number(reward: float | None) -> str:
-    return "none" if reward is None else f"{reward:g}"

@@ -99,6 +99,11 @@ def table(rows: Sequence[Sequence[str]], right: Container[int] = (), width: int 
     return lines
 
 
+def reward(value: float | None) -> str:
+    """Return a reward as the pages show it."""
+    return "none" if value is None else f"{value:g}"
+
+
 def _aligned(cell: str, width: int, right: bool) -> str:
     gap = " " * (width - columns(cell))
     return gap + cell if right else cell + gap

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from toolrl.errors import ConfigError
 from toolrl.monitor.durable import aside_of, publish
-from toolrl.pipelines.review.page import page, table, try_one, wrap
+from toolrl.pipelines.review.page import page, reward, table, try_one, wrap
 from toolrl.pipelines.review.rejudge import Changed, Rescored, Rewards, Span, by_count, together
 from toolrl.pipelines.review.stored import StoredRun
 
@@ -46,7 +46,7 @@ def text(run: StoredRun, before: str, after: str, result: Rescored, first: Seque
     lines = [
         f"{result.scored:,} completions scored again in {result.seconds:.2f} s, {rate:,.0f} a second",
         f"  run     {run.path}",
-        *(f"  {line}" for name, reward in (("before", before), ("after", after)) for line in wrap(f"{name:8}{reward}", width - 2, _INDENT)),
+        *(f"  {line}" for name, told in (("before", before), ("after", after)) for line in wrap(f"{name:8}{told}", width - 2, _INDENT)),
     ]
     if result.without_text:
         lines.append(f"  {result.without_text:,} completions were kept without text (monitor.rollouts) and are left out")
@@ -64,8 +64,11 @@ def changes_to(out: Path | None, run: Path) -> Iterator[tuple[list[Changed], Cal
     if out is None:
         yield first, lambda sample: first.append(sample) if len(first) < SHOWN else None
         return
-    _require_writable(out, run)
-    file = (_Parquet if out.suffix == ".parquet" else _Lines)(aside_of(out))
+    _require_sound(out, run)
+    try:
+        file = (_Parquet if out.suffix == ".parquet" else _Lines)(aside_of(out))
+    except OSError as error:
+        raise ConfigError(f"--out: cannot write {out}: {error}; give another file") from error
 
     def take(sample: Changed) -> None:
         if len(first) < SHOWN:
@@ -81,11 +84,13 @@ def changes_to(out: Path | None, run: Path) -> Iterator[tuple[list[Changed], Cal
         aside_of(out).unlink(missing_ok=True)
 
 
-def _require_writable(out: Path, run: Path) -> None:
+def _require_sound(out: Path, run: Path) -> None:
     if out.suffix not in (".parquet", ".jsonl"):
         raise ConfigError(f"--out: got {out}; give a file that ends in .parquet or .jsonl")
     if not out.parent.is_dir():
         raise ConfigError(f"--out: no folder {out.parent}; make it first")
+    if out.is_dir():
+        raise ConfigError(f"--out: {out} is a folder; give a file")
     if run.resolve() in out.resolve().parents:
         raise ConfigError(f"--out: {out} is in the run folder, which is not changed; write it elsewhere")
 
@@ -161,7 +166,7 @@ def _samples(result: Rescored, first: Sequence[Changed]) -> list[str]:
     if not first:
         return ["no reward changed"]
     shown = [f"  the first {len(first)} of them; --out FILE.parquet writes all"] if result.changed > len(first) else []
-    rows = [[c.sample, f"version {c.version}", f"{_reward(c.reward_before)} → {_reward(c.reward_after)}", _why(c)] for c in first]
+    rows = [[c.sample, f"version {c.version}", f"{reward(c.reward_before)} → {reward(c.reward_after)}", _why(c)] for c in first]
     lines = [f"  {line}" for line in table(rows)]
     return [f"{_share(result.changed, result.scored)} have another reward", *shown, *lines]
 
@@ -178,7 +183,3 @@ def _share(number: int, total: int) -> str:
 
 def _mean(rewards: Rewards) -> str:
     return "–" if rewards.mean is None else f"{rewards.mean:.3f}"
-
-
-def _reward(reward: float | None) -> str:
-    return "none" if reward is None else f"{reward:g}"
