@@ -78,5 +78,14 @@ def test_a_damaged_array_is_named_by_file_and_element(tmp_path, text, what):
     assert what in str(caught.value)
 
 
+def test_a_file_that_may_not_be_read_is_the_users_to_change(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "open", refuse)
+    with pytest.raises(DataError, match=r"x\.json: cannot be read \(Permission denied\); "):
+        list(json_rows(tmp_path / "x.json"))
+
+
 def test_an_empty_array_has_no_rows(tmp_path):
     assert list(json_rows(written(tmp_path / "x.json", " [ ] "))) == []

@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -389,6 +390,20 @@ def test_a_wrong_input_is_one_message_and_exit_code_two(tmp_path, capsys, argume
     assert said in output.err
     assert (output.out, output.err.count("\n"), output.err.startswith("toolrl: ")) == ("", 1, True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jsonl", "x.jsonl"]
+
+
+def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path):
+    path = write(tmp_path / "x.jsonl", *(row(i, text=random.Random(i).randbytes(400).hex()) for i in range(3000)))
+    process = subprocess.run(
+        [sys.executable, "-m", "toolrl", "prepare", path, "--out", str(tmp_path / "out")],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (process.returncode, process.stderr.count("\n"), process.stderr[:8]) == (2, 1, "toolrl: ")
+    assert "out: cannot be written" in process.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["x.jsonl"]
 
 
 def test_a_broken_table_is_one_message_of_ours_alone(tmp_path):

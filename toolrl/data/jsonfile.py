@@ -28,6 +28,8 @@ def json_rows(file: Path) -> Iterator[tuple[int, Json]]:
             first = text.read(CHUNK_CHARS).lstrip(_SPACE)[:1]
     except UnicodeDecodeError:  # the line will be named
         first = ""
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); allow it, or name another file") from error
     yield from _elements(file) if first == "[" else _lines(file)
 
 

@@ -1,12 +1,14 @@
 """Prompts in a Parquet file: a row a prompt, nested parts as JSON text, so that int and Decimal come back digit by digit.
 
-Written in row groups as they come; the same prompts give the same bytes. The writer leaves a complete, flushed file or none that opens.
+Written in row groups as they come; the same prompts give the same bytes. The writer leaves a complete, flushed file, unless it is left by
+an error.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -47,6 +49,10 @@ class PromptWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            with suppress(OSError, pa.ArrowException):  # what led here says more than what follows from it
+                self._writer.close()
+            return
         self._flush()
         self._writer.close()
         with self._path.open("rb") as file:

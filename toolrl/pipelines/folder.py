@@ -33,7 +33,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
     except BlockingIOError as error:
         raise UserError(f"{out}: another run is writing it; wait for it, or name another folder") from error
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}: {error.filename}); name a folder that can be") from error
+        raise _unwritable(out, error) from error
     try:
         yield aside
         sync_folder(aside)
@@ -41,6 +41,8 @@ def whole_folder(out: Path) -> Iterator[Path]:
             out.rename(replaced)
         aside.rename(out)
         sync_folder(out.parent)
+    except OSError as error:
+        raise _unwritable(out, error) from error
     finally:
         _clear(out, aside, replaced)
         os.close(lock)
@@ -63,6 +65,11 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    why = f"{error.strerror}: {error.filename}" if error.filename else error.strerror or str(error)
+    return UserError(f"{out}: cannot be written ({why}); make room there, or name a folder that can be")
 
 
 def _locked(folder: Path) -> int:
