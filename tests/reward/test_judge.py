@@ -42,6 +42,19 @@ def test_a_verifier_that_ends_its_process_is_a_failure_too():
     assert judge(leaves, PROMPT, "").got == "SystemExit: 3"
 
 
+def test_an_exception_that_cannot_be_printed_is_a_failure_all_the_same():
+    class MuteError(Exception):
+        def __str__(self):
+            raise KeyError
+
+    def fails(prompt, text):
+        raise MuteError
+
+    verdict = judge(fails, PROMPT, "")
+    assert (verdict.reward, verdict.reason) == (None, Reason.VERIFIER_ERROR)
+    assert "MuteError: <exception str() failed>" in verdict.got
+
+
 def test_runaway_recursion_is_a_verdict_too():
     def endless(prompt, text):
         return endless(prompt, text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from traceback import format_exception_only
+
 from toolrl.calls.fault import shown
 from toolrl.protocols import Verifier
 from toolrl.types import Group, Prompt, Reason, Verdict
@@ -12,7 +14,7 @@ def judge(verifier: Verifier, prompt: Prompt, text: str) -> Verdict:
     try:
         return verifier(prompt, text)
     except (Exception, SystemExit) as error:  # noqa: BLE001 a verifier may be a user's; whatever it raises is reported in the verdict
-        return Verdict(None, Reason.VERIFIER_ERROR, got=shown(f"{type(error).__name__}: {error}"))
+        return Verdict(None, Reason.VERIFIER_ERROR, got=shown("".join(format_exception_only(error)).strip()))
 
 
 def judge_group(verifier: Verifier, group: Group) -> tuple[Verdict, ...]:
