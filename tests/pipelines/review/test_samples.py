@@ -42,6 +42,13 @@ def test_a_number_that_is_a_prompt_s_id_is_the_prompt(make_run, weather):
     assert {row["draw"] for row in named(run, "8")} == {5}
 
 
+def test_a_number_that_is_the_id_of_a_prompt_not_drawn_yet_is_the_draw(make_run, weather):
+    late = (2, 9, replace(weather.prompt, id="5"), weather.groups[0][3])
+    run = make_run([(1, 5, weather.prompt, weather.groups[0][3]), late])
+    (run / "rollouts" / "version-000002.parquet").unlink()
+    assert {row["prompt_id"] for row in named(open_run(run), "5")} == {"weather"}
+
+
 def test_what_is_not_there_is_answered_with_what_is(make_run, weather):
     run = open_run(make_run())
     exists = "it has the draws 0 to 8 in the versions 1 to 2, each with the samples 0 to 3"

@@ -71,14 +71,18 @@ def of_version(run: StoredRun, version: int) -> list[dict[str, Any]]:
 
 def named(run: StoredRun, name: str) -> list[dict[str, Any]]:
     """Return the samples of the prompt `name`, or where there is none of the draw `name`. Raises ConfigError where there are none."""
-    by_prompt = name in run.prompts
-    column, value = ("prompt_id", name) if by_prompt else ("draw", int(name) if _DRAW.fullmatch(name) else -1)
-    tables = (table.filter(pc.equal(table.column(column), value)) for _, table in rollouts.stream(run.rollouts, COLUMNS))
-    rows = [row for table in tables for row in _rows(table)]
+    rows = _rows_where(run, "prompt_id", name) if name in run.prompts else []
+    if not rows and _DRAW.fullmatch(name):
+        rows = _rows_where(run, "draw", int(name))
     if not rows:
-        known = f"the prompt {name!r} was not drawn yet" if by_prompt else f"no sample, prompt or draw {name!r}"
+        known = f"the prompt {name!r} was not drawn yet" if name in run.prompts else f"no sample, prompt or draw {name!r}"
         raise ConfigError(f"--sample: {known} in {run.path}; {what_exists(run)}; write DRAW.SAMPLE, or a prompt's id")
     return rows
+
+
+def _rows_where(run: StoredRun, column: str, value: str | int) -> list[dict[str, Any]]:
+    tables = (table.filter(pc.equal(table.column(column), value)) for _, table in rollouts.stream(run.rollouts, COLUMNS))
+    return [row for table in tables for row in _rows(table)]
 
 
 def by_reason(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
