@@ -175,6 +175,22 @@ def test_accepted_values_of_another_language_stay_as_its_checker_asks_for_them()
     assert repaired(right) == (right, (), None)
 
 
+def test_calls_of_earlier_turns_read_as_they_do_as_the_labels_of_their_own_steps():
+    def calling(*values):
+        return Message("assistant", "", tuple(ToolCall("f", {"a": value}) for value in values))
+
+    before = (Message("user", "x"), calling("1", Decimal("2.0")), calling("3 km", "4"), Message("tool", "9"), calling(5))
+    right = replace(prompt({"a": 6}, schema("integer")), messages=before)
+    fixed, made, fault = repaired(right)
+    assert dumps([[call.arguments for call in turn.tool_calls] for turn in fixed.messages]) == dumps(
+        [[], [{"a": 1}, {"a": 2}], [{"a": "3 km"}, {"a": "4"}], [], [{"a": 5}]]  # a turn is mended as a whole or not at all
+    )
+    assert (made, fault, fixed.reference) == ((), None, right.reference)  # counted where they are labels
+    text = schema("string")
+    said_later = replace(prompt({"a": "6"}, text), messages=(Message("user", "x"), calling(7), Message("user", "7")))
+    assert repaired(said_later).prompt.messages == said_later.messages
+
+
 def test_accepted_values_are_mended_one_by_one_and_none_stands_twice():
     accepted = (AcceptedCall("f", {"a": ("3", 3, "", None)}),)
     fixed, made, _ = repaired(prompt({"a": "3"}, schema("integer"), accepted=accepted))

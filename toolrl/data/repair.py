@@ -3,11 +3,14 @@
     reference ─ breaches of its schema ─ `reading` of each ─> reference that fits, and what was done
 
 A value that fits its schema is never touched but for an integer's `.0`, which no model would write. Reading goes on inside what was mended
-(a list of numbers in quotes, itself in quotes). A reference is mended as a whole or not at all; mending twice is mending once.
+(a list of numbers in quotes, itself in quotes). A reference is mended as a whole or not at all; mending twice is mending once. The calls of
+earlier turns, which show the model what its own must look like, are mended likewise; they are no labels, so they are neither counted nor
+a reason to drop anything.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -41,21 +44,40 @@ class Mended(NamedTuple):
     prompt: Prompt
     """The prompt itself where nothing was mended, or not all that had to be: a label is right as a whole or not at all."""
     repairs: tuple[Repair, ...]
+    """Those of the reference and the accepted values."""
     fault: Contradiction | None
     """What of the reference could not be mended."""
 
 
 def repaired(prompt: Prompt) -> Mended:
-    """Return the prompt with every certain repair of its reference and accepted values."""
+    """Return the prompt with every certain repair of its reference, accepted values and earlier calls."""
+    calls, made, fault = _calls(prompt.reference, prompt)
+    if fault is not None:
+        return Mended(prompt, (), fault)
+    accepted = tuple(_accepted(call, prompt, f"accepted[{i}]", made) for i, call in enumerate(prompt.accepted))
+    mended = replace(prompt, reference=calls, accepted=accepted) if made else prompt
+    return Mended(_with_history(mended), tuple(made), None)
+
+
+def _calls(calls: tuple[ToolCall, ...], prompt: Prompt) -> tuple[tuple[ToolCall, ...], list[Repair], Contradiction | None]:
+    """Return the calls of one answer to the prompt mended, the repairs, and what could not be mended."""
     made: list[Repair] = []
-    calls = prompt.reference
     if contradiction(calls, prompt.tools) is not None:
         calls = tuple(_call(call, prompt, f"[{i}].arguments", made) for i, call in enumerate(calls))
         if (fault := contradiction(calls, prompt.tools)) is not None:
-            return Mended(prompt, (), fault)
-    calls = tuple(_integers(call, prompt.tools, f"[{i}].arguments", made) for i, call in enumerate(calls))
-    accepted = tuple(_accepted(call, prompt, f"accepted[{i}]", made) for i, call in enumerate(prompt.accepted))
-    return Mended(replace(prompt, reference=calls, accepted=accepted) if made else prompt, tuple(made), None)
+            return calls, made, fault
+    return tuple(_integers(call, prompt.tools, f"[{i}].arguments", made) for i, call in enumerate(calls)), made, None
+
+
+def _with_history(prompt: Prompt) -> Prompt:
+    """Return the prompt with the calls of each earlier turn as they read where they are the label, if they can be mended."""
+    turns = list(prompt.messages)
+    for i, turn in enumerate(turns):
+        if turn.tool_calls:
+            calls, made, fault = _calls(turn.tool_calls, replace(prompt, messages=prompt.messages[:i]))
+            if made and fault is None:
+                turns[i] = replace(turn, tool_calls=calls)
+    return prompt if all(map(operator.is_, turns, prompt.messages)) else replace(prompt, messages=tuple(turns))
 
 
 def _call(call: ToolCall, prompt: Prompt, path: str, made: list[Repair]) -> ToolCall:
