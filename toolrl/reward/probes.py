@@ -83,10 +83,15 @@ def _could_pair(calls: Sequence[ToolCall], accepted: Sequence[AcceptedCall], too
 
 def _could_fit(call: ToolCall, accepted: AcceptedCall, place: Place) -> bool:
     defaults = {key: place.default(key) for key in {*call.arguments, *accepted.values}}
-    given = (_could_be_one_of(value, accepted.values.get(key, (defaults[key],))) for key, value in call.arguments.items())
-    missing = (key for key in accepted.values if key not in call.arguments)
-    may_go = ("" in accepted.values[key] or _could_be_one_of(defaults[key], accepted.values[key]) for key in missing)
+    wanted = {key: _with_left_out(accepted.values.get(key, (default,)), default) for key, default in defaults.items()}
+    given = (_could_be_one_of(value, wanted[key]) for key, value in call.arguments.items())
+    may_go = ("" in wanted[key] for key in accepted.values if key not in call.arguments)
     return _level(call.name) == _level(accepted.name) and all(given) and all(may_go)
+
+
+def _with_left_out(values: Sequence[Json], default: Json) -> Sequence[Json]:
+    """Return what is accepted of an argument, with BFCL's `""` where it may be left out: then giving `""` is accepted too."""
+    return (*values, "") if default is not ABSENT and _could_be_one_of(default, values) else values
 
 
 def _could_be_one_of(value: Json, accepted: Sequence[Json]) -> bool:
