@@ -12,6 +12,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toolrl.calls.bfcl import bfcl_accepts
 from toolrl.calls.render import render_completion
 from toolrl.reward.verifier import MODES, make_verifier
 from toolrl.types import AcceptedCall, Prompt, Tool, ToolCall
@@ -338,4 +339,6 @@ def fits_bfcl(call, accepted):
 @given(bfcl_cases())
 def test_bfcl_agrees_with_a_slow_checker(case):
     predicted, accepted = case
-    assert right("bfcl", predicted, (ToolCall("f", {}),), BFCL_SCHEMA, accepted) == some_order(predicted, accepted, fits_bfcl)
+    expected = some_order(predicted, accepted, fits_bfcl)
+    assert right("bfcl", predicted, (ToolCall("f", {}),), BFCL_SCHEMA, accepted) == expected
+    assert bfcl_accepts(predicted, accepted, tools(BFCL_SCHEMA)) == expected

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from toolrl.calls.accept import explain_accepted
-from toolrl.calls.bfcl import accepted_of, explain_bfcl
+from toolrl.calls.bfcl import accepted_of, bfcl_accepts, explain_bfcl
 from toolrl.calls.fault import Fault, shown
 from toolrl.calls.jsontext import MAX_CHARS, JsonError, scan, skip_space
 from toolrl.calls.lenient import content_right, find_calls, quotes_matter
@@ -98,7 +98,7 @@ class BfclMode(StrictMode):
 
     def _says_right(self, prompt: Prompt, text: str) -> bool:
         found = find_calls(text)
-        return found is not None and self._explain(found, prompt) is None
+        return found is not None and bfcl_accepts(found, accepted_of(prompt), prompt.tools)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from toolrl.calls.bfcl import accepted_of, explain_bfcl
+from toolrl.calls.bfcl import accepted_of, bfcl_accepts
 from toolrl.calls.lenient import find_calls
 from toolrl.calls.parse import Calls, parse
 from toolrl.protocols import Verifier
@@ -30,4 +30,4 @@ def bfcl_right(prompt: Prompt, text: str) -> bool:
     """Whether BFCL's checker accepts the calls of `text`; where none can be found, it does not."""
     parsed = parse(text)
     calls = parsed.calls if isinstance(parsed, Calls) else find_calls(text)
-    return calls is not None and explain_bfcl(calls, accepted_of(prompt), prompt.tools) is None
+    return calls is not None and bfcl_accepts(calls, accepted_of(prompt), prompt.tools)

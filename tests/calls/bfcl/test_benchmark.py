@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from toolrl.calls.bfcl import explain_bfcl
+from toolrl.calls.bfcl import bfcl_accepts, explain_bfcl
 from toolrl.calls.jsontext import decode
 from toolrl.data.schemas import json_schema
 from toolrl.types import AcceptedCall, Tool, ToolCall
@@ -112,6 +112,7 @@ def test_every_verdict_is_the_official_one(shared_data):
     for row in lines(folder / "verifier_pairs.jsonl"):
         predicted = [ToolCall(call["name"], call["arguments"]) for call in row["calls"]]
         right = explain_bfcl(predicted, *known[row["id"]]) is None
+        assert bfcl_accepts(predicted, *known[row["id"]]) is right
         if right != row["bfcl_valid"] and (row["id"], row["label"]) != GREEDY:
             wrong.append((row["id"], row["label"]))
     assert wrong == []

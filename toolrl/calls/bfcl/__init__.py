@@ -10,6 +10,6 @@ call, so that the order of calls can matter; here a maximum matching decides and
 """
 
 from toolrl.calls.bfcl.accepted import accepted_of
-from toolrl.calls.bfcl.checker import explain_bfcl
+from toolrl.calls.bfcl.checker import bfcl_accepts, explain_bfcl
 
-__all__ = ["accepted_of", "explain_bfcl"]
+__all__ = ["accepted_of", "bfcl_accepts", "explain_bfcl"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from toolrl.calls.assign import match_calls
+from toolrl.calls.assign import all_fit, match_calls
 from toolrl.calls.bfcl.declared import LANGUAGE, Declared, Literal, declared
 from toolrl.calls.bfcl.values import LEFT_OUT, InWords, as_loaded, difference, told
 from toolrl.calls.fault import Difference, Fault, describe, step
@@ -25,6 +25,11 @@ def explain_bfcl(predicted: Sequence[ToolCall], accepted: Sequence[AcceptedCall]
     if not accepted and predicted:
         return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(predicted[0].name))
     return match_calls(predicted, _targets(accepted, tools), _differ)
+
+
+def bfcl_accepts(predicted: Sequence[ToolCall], accepted: Sequence[AcceptedCall], tools: Sequence[Tool]) -> bool:
+    """Whether BFCL's checker accepts `predicted`: the same without an explanation, which costs more than the verdict."""
+    return all_fit(predicted, _targets(accepted, tools), lambda call, target: next(_differ(call, target), None) is None)
 
 
 class _Wanted(NamedTuple):
