@@ -55,6 +55,7 @@ def test_a_probe_that_would_be_right_is_not_made(row, other):
         ({"a": (1,), "b": (2,)}, {"a": 1}, True),
         ({"a": (1,)}, {"a": 1, "b": 2}, True),
         ({"a": (1,)}, {"a": 1, "unit": ""}, False),  # bfcl takes "" for what may be left out
+        ({"a": (1,)}, {"a": 1, "unit": []}, False),  # and reads a text as the list of its characters
         ({"a": (1,), "unit": ("cm",)}, {"a": 1, "unit": ""}, False),
         ({"a": (1,), "unit": ("mm",)}, {"a": 1, "unit": ""}, True),
         ({"a": (1,)}, {"a": 1, "b": ""}, True),

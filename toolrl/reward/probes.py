@@ -117,6 +117,8 @@ def _level(value: Json) -> str:
         return "\0"
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         return _FORGIVEN.sub("", unicodedata.normalize("NFC", value)).lower()
-    if value is None or isinstance(value, list | tuple | Mapping):
-        return repr(value)
+    if isinstance(value, list | tuple | Mapping):
+        return repr(value) if value else ""  # BFCL's rules read a text as a list, and no members as no items
+    if value is None:
+        return "None"
     return str(Decimal(str(int(value) if isinstance(value, bool) else value)).normalize())
