@@ -248,3 +248,13 @@ def test_a_fault_leads_to_a_place_that_exists(pair):
     if found is not None:
         side = reference if found.path.startswith("reference") else predicted
         assert int(found.path.partition("[")[2].partition("]")[0]) < len(side)
+
+
+def test_a_default_that_would_need_itself_ends():
+    """`{}` for `a` equals the default `{"a": {}}` only where the inner `{}` does, and so on for ever."""
+    schema = {"properties": {"a": {"$ref": "#", "default": {"a": {}}}}}
+    tools = (Tool("f", "", schema),)
+    fault = explain([ToolCall("f", {"a": {}})], [ToolCall("f", {})], tools)
+    assert fault is not None
+    assert (fault.reason, fault.path) == (Reason.UNEXPECTED_ARGUMENT, "[0].arguments.a")
+    assert explain([ToolCall("f", {"a": {"a": {}}})], [ToolCall("f", {})], tools) is None

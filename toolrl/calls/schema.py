@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from toolrl.calls.jsontext import MAX_DEPTH
 from toolrl.types import Json, Tool
 
 TYPE_WORDS: Final[Mapping[str, str]] = {
@@ -28,12 +29,13 @@ _COMPOSED = frozenset((*_COMBINED, "$ref"))
 class Place:
     """A place in the arguments of a call, as the schema sees it; the schema is read when the place is first asked."""
 
-    __slots__ = ("_holder", "_step", "_views", "root")
+    __slots__ = ("_depth", "_holder", "_step", "_views", "root")
 
     def __init__(self, root: Mapping[str, Json], holder: Place | None = None, step: str | int = "") -> None:
         """Make the place of the whole of `root`, or that of member or item `step` of the value at `holder`."""
         self.root = root
         self._holder, self._step = holder, step
+        self._depth: int = 0 if holder is None else holder._depth + 1
         self._views: tuple[Mapping[str, Json], ...] | None = None
 
     @property
@@ -78,7 +80,9 @@ class Place:
 
     @property
     def own_default(self) -> Json:
-        """The default stated for this member of its object, or ABSENT: none stated, or not optional."""
+        """The default stated for this member of its object, or ABSENT: none stated, not optional, or deeper than a value may be."""
+        if self._depth > MAX_DEPTH:  # only defaults that hold themselves lead there
+            return ABSENT
         for view in self.views:
             if "default" in view:
                 return ABSENT if self._is_required else view["default"]
