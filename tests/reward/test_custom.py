@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from toolrl.errors import ConfigError
+from toolrl.reward.audit import audit
 from toolrl.reward.custom import Custom
 from toolrl.reward.judge import judge
 from toolrl.reward.observed import Observed
@@ -16,6 +17,7 @@ from toolrl.reward.verifier import make_verifier
 from toolrl.types import Prompt, Reason, ToolCall, Verdict
 
 SOURCE = """
+import time
 from fractions import Fraction
 import numpy as np
 from toolrl.types import Reason, Verdict
@@ -28,6 +30,7 @@ class Nested:
 def length(prompt, text): return len(text)
 def told(prompt, text): return Verdict(0.25, Reason.WRONG_VALUE, "[0].name", "a", "b")
 def given(prompt, text): return text
+def sleeps(prompt, text): time.sleep(60)
 def fails(prompt, text): raise KeyError("mine")
 def silent(prompt, text): return Verdict(None, Reason.VERIFIER_ERROR, got="no answer from the judge")
 def truth(prompt, text): return np.float32(1.5) if text == "np" else Fraction(1, 4) if text == "1/4" else text == "yes"
@@ -148,3 +151,8 @@ def test_weights_add_up(mine):
     assert weighed(PROMPT, RIGHT.removeprefix("<think>x</think>")).reward == pytest.approx(0.5 + 0.01 * (len(RIGHT) - 16))
     assert weighed.full is None
     assert replace(weighed, own=()).full == 0.75
+
+
+def test_the_audit_stops_at_the_first_verdict_that_is_late(mine):
+    with pytest.raises(ConfigError, match=r"audit stopped at prompt p: no verdict within 0\.05 s; make the function faster"):
+        audit(verifier(f"{mine}:sleeps"), [PROMPT] * 100, deadline_s=0.05)

@@ -1,5 +1,8 @@
 """Whatever a verifier does, a completion gets a verdict."""
 
+import signal
+import time
+
 import numpy as np
 
 from toolrl.reward.judge import judge, judge_group
@@ -60,3 +63,24 @@ def test_runaway_recursion_is_a_verdict_too():
         return endless(prompt, text)
 
     assert judge(endless, PROMPT, "").reason is Reason.VERIFIER_ERROR
+
+
+def test_a_verdict_that_is_late_is_a_timeout_whatever_the_verifier_catches():
+    def stubborn(prompt, text):
+        while True:
+            try:
+                time.sleep(60)
+            except Exception:  # noqa: BLE001 as careless users do
+                continue
+
+    before = signal.getsignal(signal.SIGALRM)
+    verdict = judge(stubborn, PROMPT, "", deadline_s=0.05)
+    assert (verdict.reward, verdict.reason, verdict.got) == (None, Reason.VERIFIER_TIMEOUT, "no verdict within 0.05 s")
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_a_verdict_in_time_is_left_alone():
+    verdict = judge(make_verifier("strict"), PROMPT, "<think>a</think>b", deadline_s=60)
+    assert verdict.reward == 1.0
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

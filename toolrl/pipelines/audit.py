@@ -36,7 +36,7 @@ def audit_data(
         raise ConfigError(f"--rows: got {rows}; give a number from 1 on, or leave it out to audit all")
     reward = with_reward(RewardConfig(), mode, no_call, weights(functions))
     verifier = make_verifier(reward.mode, reward.no_call, reward.functions)
-    report = audit(verifier, load_prompts(data, part=part)[:rows])
+    report = audit(verifier, load_prompts(data, part=part)[:rows], reward.deadline_s)
     print(json.dumps(_as_json(report)) if as_json else _text(data, told(reward), report, width), file=out, flush=True)
     report.require_sound()
 

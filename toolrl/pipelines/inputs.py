@@ -86,7 +86,7 @@ def load_inputs(config: RlConfig) -> Inputs:
     train = load_prompts(config.data.train, part="train")
     heldout = load_prompts(config.data.heldout, part="heldout") if config.data.heldout else ()
     _require_disjoint(train, heldout)
-    report = audit(verifier, train[: config.reward.audit_rows]) if config.reward.audit_rows else None
+    report = audit(verifier, train[: config.reward.audit_rows], config.reward.deadline_s) if config.reward.audit_rows else None
     if report is not None:
         report.require_sound()
     held = stream(heldout, config.run.seed ^ _HELDOUT_SALT) if heldout else None

@@ -24,5 +24,5 @@ def rescore(
     reward = with_reward(run.config.reward, mode, no_call, weights(functions))
     verifier = make_verifier(reward.mode, reward.no_call, reward.functions)
     with changes_to(out, run.path) as (first, on_change):
-        result = rejudge(run, verifier, on_change)
+        result = rejudge(run, verifier, on_change, reward.deadline_s)
     return json.dumps(report(result, first)) if as_json else text(run, told(run.config.reward), told(reward), result, first, width)

@@ -17,7 +17,7 @@ from toolrl.reward.judge import judge
 from toolrl.reward.modes import PaperMode
 from toolrl.reward.probes import INSIDE_THINK, right_answers, wrong_answers
 from toolrl.reward.verifier import RewardVerifier
-from toolrl.types import Prompt, Verdict
+from toolrl.types import Prompt, Reason, Verdict
 
 KEPT = 5
 """Failing samples of a check that the report keeps."""
@@ -99,17 +99,22 @@ class AuditReport:
             raise error("\n".join(("the audit of the reward failed:", *problems)))
 
 
-def audit(verifier: Verifier, prompts: Sequence[Prompt]) -> AuditReport:
-    """Try every check on every prompt; a verifier that raises fails its check."""
+def audit(verifier: Verifier, prompts: Sequence[Prompt], deadline_s: float | None = None) -> AuditReport:
+    """Try every check on every prompt; a verifier that raises fails its check.
+
+    Raises ConfigError at the first verdict that takes a user's reward longer than `deadline_s`.
+    """
+    if not (isinstance(verifier, RewardVerifier) and verifier.own):
+        deadline_s = None
     full = verifier.full if isinstance(verifier, RewardVerifier) else 1.0
     exact = verifier.is_binary if isinstance(verifier, RewardVerifier) else True
     references = _Trials("full marks" if full is None else f"{full:g}")
     probes: dict[str, _Trials] = {}
     for index, prompt in enumerate(prompts):
-        mark = references.add_best(prompt, verifier, full)
+        mark = references.add_best(prompt, verifier, full, deadline_s)
         others = [prompts[(index + step) % len(prompts)] for step in range(1, NEIGHBOURS + 1)]
         for name, completion in wrong_answers(prompt, others):
-            sample = Sample(prompt.id, completion, judge(verifier, prompt, completion))
+            sample = _tried(verifier, prompt, completion, deadline_s)
             reward = sample.verdict.reward
             right = reward is not None and (reward == 0.0 if exact else reward < mark)
             probes.setdefault(name, _Trials("0" if exact else "less")).add(sample, right=right)
@@ -136,9 +141,9 @@ class _Trials:
             self._failed += 1
             self._samples = [*self._samples, sample][:KEPT]
 
-    def add_best(self, prompt: Prompt, verifier: Verifier, full: float | None) -> float:
+    def add_best(self, prompt: Prompt, verifier: Verifier, full: float | None, deadline_s: float | None) -> float:
         """Count the reference of `prompt` in the form that scores most; return what its probes must stay below."""
-        samples = [Sample(prompt.id, completion, judge(verifier, prompt, completion)) for completion in right_answers(prompt)]
+        samples = [_tried(verifier, prompt, completion, deadline_s) for completion in right_answers(prompt)]
         best = max(samples, key=lambda sample: float("-inf") if sample.verdict.reward is None else sample.verdict.reward)
         reward = best.verdict.reward
         self.add(best, right=reward is not None and full in (None, reward))
@@ -148,6 +153,16 @@ class _Trials:
         """Return the check."""
         lowest, highest = min(self._rewards, default=None), max(self._rewards, default=None)
         return Check(name, self._expected, self._tried, self._failed, lowest, highest, tuple(self._samples), accepted)
+
+
+def _tried(verifier: Verifier, prompt: Prompt, completion: str, deadline_s: float | None) -> Sample:
+    """Return a completion with its verdict. Raises ConfigError where that is late: hundreds more would follow."""
+    verdict = judge(verifier, prompt, completion, deadline_s)
+    if verdict.reason is Reason.VERIFIER_TIMEOUT:
+        raise ConfigError(
+            f"reward.functions: audit stopped at prompt {prompt.id}: {verdict.got}; make the function faster, or raise reward.deadline_s"
+        )
+    return Sample(prompt.id, completion, verdict)
 
 
 def _cell(column: int, text: str, width: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from toolrl.calls.diff import CallDiff, diff_calls
@@ -101,7 +101,7 @@ def explain_row(row: Row, siblings: Sequence[Row], prompt: Prompt, reward: Rewar
     if text is None:
         return Explanation(row, tuple(siblings), group, prompt, told(reward), NONE, (), None, (), ())
     judged = _judged(reward, prompt, text)
-    functions = tuple(_judge(name, reward.mode, reward.no_call, {name: 1.0}, prompt, text) for name in reward.functions)
+    functions = tuple(_judge(name, replace(reward, functions={name: 1.0}), prompt, text) for name in reward.functions)
     reading, diffs = _diffs(prompt, text)
     return Explanation(row, tuple(siblings), group, prompt, told(reward), reading, diffs, _place(judged, text), judged, functions)
 
@@ -117,16 +117,16 @@ def group_statistics(rewards: Sequence[float | None]) -> GroupStatistics:
 
 
 def _judged(reward: RewardConfig, prompt: Prompt, text: str) -> tuple[Judged, ...]:
-    own = _judge("this run", reward.mode, reward.no_call, reward.functions, prompt, text)
-    return (own, *(_judge(mode, mode, reward.no_call, {}, prompt, text) for mode in MODES))
+    own = _judge("this run", reward, prompt, text)
+    return (own, *(_judge(mode, replace(reward, mode=mode, functions={}), prompt, text) for mode in MODES))
 
 
-def _judge(name: str, mode: str, no_call: str, functions: Mapping[str, float], prompt: Prompt, text: str) -> Judged:
+def _judge(name: str, reward: RewardConfig, prompt: Prompt, text: str) -> Judged:
     try:
-        verifier = make_verifier(mode, no_call, functions)
+        verifier = make_verifier(reward.mode, reward.no_call, reward.functions)
     except ConfigError as error:  # a reward function of the run that cannot be imported here: all else can still be shown
         return Judged(name, None, str(error))
-    return Judged(name, judge(verifier, prompt, text))
+    return Judged(name, judge(verifier, prompt, text, reward.deadline_s))
 
 
 def _diffs(prompt: Prompt, text: str) -> tuple[str, tuple[CallDiff, ...]]:

@@ -20,6 +20,7 @@ from toolrl.monitor import rollouts
 from toolrl.pipelines.review.stored import StoredRun
 from toolrl.protocols import Verifier
 from toolrl.reward.judge import judge
+from toolrl.reward.verifier import RewardVerifier
 from toolrl.types import Reason, Verdict
 
 COLUMNS = ("draw", "sample", "prompt_id", "reward", "reason", "text")
@@ -120,12 +121,15 @@ class _Sums:
         return Span(version, version, self.completions, len(self._groups), before, after)
 
 
-def rejudge(run: StoredRun, verifier: Verifier, on_change: Callable[[Changed], None]) -> Rescored:
+def rejudge(run: StoredRun, verifier: Verifier, on_change: Callable[[Changed], None], deadline_s: float | None = None) -> Rescored:
     """Judge every stored completion of `run` by `verifier`; each one whose reward changed goes to `on_change`, in order.
 
+    A verdict that takes a user's reward longer than `deadline_s` is a failure of the verifier.
     Raises RunFolderError where a file is damaged, or none holds a text.
     """
     start = time.perf_counter()
+    if not (isinstance(verifier, RewardVerifier) and verifier.own):
+        deadline_s = None
     reasons: Counter[tuple[str, str]] = Counter()
     versions: list[Span] = []
     changed = without_text = 0
@@ -135,7 +139,7 @@ def rejudge(run: StoredRun, verifier: Verifier, on_change: Callable[[Changed], N
             if text is None:
                 without_text += 1
                 continue
-            verdict = judge(verifier, run.prompt(prompt_id), text)
+            verdict = judge(verifier, run.prompt(prompt_id), text, deadline_s)
             reasons[reason, verdict.reason.value] += 1
             sums.add(draw, reward, verdict.reward)
             if verdict.reward != reward:
