@@ -98,6 +98,8 @@ def main():
     deepspeed.init_distributed(dist_backend="gloo")
     for path in paths:
         run(int(rank), Path(out), path)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()  # a group that is left to the end of the process may abort it: its threads still run
 
 
 if __name__ == "__main__":
