@@ -1,6 +1,12 @@
 """Rows in BFCL's own forms, and the official verdict on each category."""
 
+import sys
+from pathlib import Path
+
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from bfcl_sample import FUNCTION, bfcl, called
 
 from toolrl.pipelines.bfcl_rows import bfcl_verdict, read_bfcl_row
 
@@ -13,23 +19,6 @@ def judged(*rows):
     verdicts = [bfcl_verdict(read_bfcl_row(row)) for row in rows]
     assert all((verdict.reward == 1.0) == verdict.bfcl_right == (verdict.reason == "correct") for verdict in verdicts)
     return [(verdict.bfcl_right, verdict.reason, verdict.path) for verdict in verdicts]
-
-
-FUNCTION = {
-    "name": "f",
-    "description": "",
-    "parameters": {"type": "dict", "properties": {"city": {"type": "string"}, "days": {"type": "float"}}, "required": ["city"]},
-}
-
-
-def bfcl(**changes):
-    truth = [{"f": {"city": ["Paris", "Paris, France"], "days": ["", 3.0]}}]
-    made = {"id": "b", "category": "simple_python", "function": [FUNCTION], "ground_truth": truth, "calls": [called(city="Paris")]}
-    return {key: value for key, value in (made | changes).items() if value is not ...}
-
-
-def called(**arguments):
-    return {"name": "f", "arguments": arguments}
 
 
 def test_calls_may_be_as_bfcl_decodes_them_and_the_function_alone():

@@ -2,8 +2,13 @@
 
 import io
 import json
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from bfcl_sample import bfcl, called
 
 from toolrl.errors import ConfigError, DataError
 from toolrl.pipelines.score import score_file
@@ -101,23 +106,6 @@ def test_several_values_may_be_accepted(tmp_path):
     texts = [completion('{"n": 2.0}'), completion('{"n": 1, "big": 3}'), completion('{"n": 3}')]
     assert [line["valid"] for line in score(tmp_path, *(row(accepted=accepted, text=text) for text in texts))] == [True, True, False]
     assert score(tmp_path, row(accepted={})).startswith(":1: `accepted`: expected a list of calls, got dict; ")
-
-
-FUNCTION = {
-    "name": "f",
-    "description": "",
-    "parameters": {"type": "dict", "properties": {"city": {"type": "string"}, "days": {"type": "float"}}, "required": ["city"]},
-}
-
-
-def bfcl(**changes):
-    truth = [{"f": {"city": ["Paris", "Paris, France"], "days": ["", 3.0]}}]
-    made = {"id": "b", "category": "simple_python", "function": [FUNCTION], "ground_truth": truth, "calls": [called(city="Paris")]}
-    return {key: value for key, value in (made | changes).items() if value is not ...}
-
-
-def called(**arguments):
-    return {"name": "f", "arguments": arguments}
 
 
 def judged(tmp_path, *rows):

@@ -96,7 +96,11 @@ def _nested(text: str) -> Json:
     try:
         return loads(text)
     except ValueError:
-        pass
+        return _python_value(text)
+
+
+def _python_value(text: str) -> Json:
+    """Return what a text is as a Python literal, or None."""
     try:
         value, end = read_literal(text)
     except DataError:

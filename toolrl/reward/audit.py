@@ -16,7 +16,7 @@ from toolrl.protocols import Verifier
 from toolrl.reward.judge import judge
 from toolrl.reward.modes import PaperMode
 from toolrl.reward.probes import INSIDE_THINK, right_answers, wrong_answers
-from toolrl.reward.verifier import RewardVerifier
+from toolrl.reward.verifier import RewardVerifier, users_deadline
 from toolrl.types import Prompt, Reason, Verdict
 
 KEPT = 5
@@ -104,8 +104,7 @@ def audit(verifier: Verifier, prompts: Sequence[Prompt], deadline_s: float | Non
 
     Raises ConfigError at the first verdict that takes a user's reward longer than `deadline_s`.
     """
-    if not (isinstance(verifier, RewardVerifier) and verifier.own):
-        deadline_s = None
+    deadline_s = users_deadline(verifier, deadline_s)
     full = verifier.full if isinstance(verifier, RewardVerifier) else 1.0
     exact = verifier.is_binary if isinstance(verifier, RewardVerifier) else True
     references = _Trials("full marks" if full is None else f"{full:g}")

@@ -54,6 +54,11 @@ def make_verifier(mode: str, no_call: str = "either", functions: Mapping[str, fl
     return RewardVerifier(_mode(mode, no_call), tuple(terms) if functions else BINARY, tuple(own))
 
 
+def users_deadline(verifier: Verifier, deadline_s: float | None) -> float | None:
+    """Return `deadline_s` where the verifier runs a function of the user's, which alone can be late; else None."""
+    return deadline_s if isinstance(verifier, RewardVerifier) and verifier.own else None
+
+
 def _mode(mode: str, no_call: str) -> Mode:
     if mode == "paper":
         return PaperMode()

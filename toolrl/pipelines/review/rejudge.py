@@ -20,7 +20,7 @@ from toolrl.monitor import rollouts
 from toolrl.pipelines.review.stored import StoredRun
 from toolrl.protocols import Verifier
 from toolrl.reward.judge import judge
-from toolrl.reward.verifier import RewardVerifier
+from toolrl.reward.verifier import users_deadline
 from toolrl.types import Reason, Verdict
 
 COLUMNS = ("draw", "sample", "prompt_id", "reward", "reason", "text")
@@ -128,8 +128,7 @@ def rejudge(run: StoredRun, verifier: Verifier, on_change: Callable[[Changed], N
     Raises RunFolderError where a file is damaged, or none holds a text.
     """
     start = time.perf_counter()
-    if not (isinstance(verifier, RewardVerifier) and verifier.own):
-        deadline_s = None
+    deadline_s = users_deadline(verifier, deadline_s)
     reasons: Counter[tuple[str, str]] = Counter()
     versions: list[Span] = []
     changed = without_text = 0
