@@ -15,6 +15,7 @@ from toolrl.types import (
     Sampling,
     ScoredGroup,
     StepReport,
+    TrainedGroup,
     Verdict,
     WeightVersion,
 )
@@ -91,8 +92,8 @@ class Store(Protocol):
 class RolloutLog(Protocol):
     """Keeps every group that was trained or dropped, one file for each version."""
 
-    async def write(self, batch: Batch) -> None:
-        """Write the groups of `batch` as the file of its version."""
+    async def write(self, batch: Batch, trained: Mapping[int, TrainedGroup]) -> None:
+        """Write the groups of `batch` as the file of its version; `trained` by draw says how the learner used them."""
         ...
 
 

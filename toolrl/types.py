@@ -46,8 +46,7 @@ class ToolCall:
 class Message:
     """One turn of a conversation."""
 
-    role: str
-    """`system`, `user`, `assistant` or `tool`."""
+    role: str  # `system`, `user`, `assistant` or `tool`
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     """Calls made in this turn; rendered in the format the model must produce."""
@@ -84,8 +83,7 @@ class Draw:
 
     number: int
     prompt: Prompt
-    token_ids: NDArray[np.int32]  # [T]
-    """The prompt through the chat template."""
+    token_ids: NDArray[np.int32]  # [T], the prompt through the chat template
     seed: int
     """63-bit hash of (run seed, number); completion i of the group is sampled with `seed + i`."""
 
@@ -95,8 +93,7 @@ class Sampling:
     """How completions are sampled. Evaluation is the same seam with other values."""
 
     n: int
-    temperature: float
-    """0 is greedy."""
+    temperature: float  # 0 is greedy
     top_p: float
     max_tokens: int
 
@@ -118,8 +115,7 @@ class Completion:
     logprobs: NDArray[np.float32]  # [T], nats, under the weights and the temperature that sampled them
     loss_mask: NDArray[np.bool_]  # [T], True where the token is trained
     text: str
-    finish_reason: str
-    """`stop`, or `length` where `max_tokens` cut it short."""
+    finish_reason: str  # `stop`, or `length` where `max_tokens` cut it short
     seed: int
     spans: tuple[VersionSpan, ...]
 
@@ -145,8 +141,7 @@ class GroupRef:
     oldest: tuple[WeightVersion, ...]  # [G], the oldest weights behind each completion
     truncated: tuple[bool, ...]  # [G]
     engine: str
-    sample_s: float
-    """Seconds from the request to the last token of the group."""
+    sample_s: float  # from the request to the last token of the group
     handle: Any
     """The `Group` itself in process, or a reference to it in an object store."""
 
@@ -218,8 +213,7 @@ class Reason(StrEnum):
 class Verdict:
     """What the verifier says of one completion."""
 
-    reward: float | None
-    """None where the verifier failed: the completion leaves its group's statistics."""
+    reward: float | None  # None where the verifier failed: the completion leaves its group's statistics
     reason: Reason
     path: str = ""
     """Where in the calls, as in `[0].arguments.city`; empty where the rule is about the whole text."""
@@ -270,12 +264,20 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainedGroup:
+    """How the completions of a group were trained."""
+
+    advantages: tuple[float, ...]  # [G], as the loss saw them: with the KL penalty where that is in the reward
+    loss_shares: tuple[float | None, ...]  # [G], what each added to its optimizer step's loss; None: not trained
+
+
+@dataclass(frozen=True, slots=True)
 class StepReport:
     """What training one batch did."""
 
-    optimizer_steps: int
-    """Optimizer steps taken since the start of the run."""
+    optimizer_steps: int  # since the start of the run
     metrics: Mapping[str, float]
+    trained: Mapping[int, TrainedGroup]  # by draw
 
 
 @dataclass(frozen=True, slots=True)

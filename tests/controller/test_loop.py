@@ -296,10 +296,10 @@ def test_a_slow_disk_slows_the_run_instead_of_filling_memory():
     world = World()
 
     class Slow(type(world.rollout_log)):
-        async def write(self, batch):
+        async def write(self, batch, trained):
             for _ in range(400):
                 await asyncio.sleep(0)
-            await super().write(batch)
+            await super().write(batch, trained)
 
     world.rollout_log = Slow(world)
     train(world)

@@ -3,7 +3,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from toolrl.config.schema import LearnerConfig, ModelConfig
+from toolrl.config.learning import LearnerConfig
+from toolrl.config.schema import ModelConfig
 from toolrl.learner.packing import shard_batch
 
 pytestmark = pytest.mark.stack

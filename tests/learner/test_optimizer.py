@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from toolrl.config.schema import LearnerConfig
+from toolrl.config.learning import LearnerConfig
 from toolrl.learner.optimizer import build_optimizer, build_schedule, orthogonalize, schedule_factor
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from toolrl.config.schema import AlgoConfig, LearnerConfig, ModelConfig
+from toolrl.config.learning import AlgoConfig, LearnerConfig
+from toolrl.config.schema import ModelConfig
 from toolrl.learner.packing import shard_batch
 
 pytestmark = pytest.mark.stack

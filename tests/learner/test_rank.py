@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from toolrl.config.schema import LearnerConfig, ModelConfig
+from toolrl.config.learning import LearnerConfig
+from toolrl.config.schema import ModelConfig
 from toolrl.errors import LearnerError, UserError
 from toolrl.learner.packing import RankShard
 from toolrl.learner.rank import LearnerRank

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from toolrl.config.schema import LearnerConfig, ModelConfig
+from toolrl.config.learning import LearnerConfig
+from toolrl.config.schema import ModelConfig
 from toolrl.learner.packing import Demonstration, shard_demonstrations
 
 pytestmark = pytest.mark.stack

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from toolrl.config.schema import AlgoConfig, LearnerConfig, ModelConfig
+from toolrl.config.learning import AlgoConfig, LearnerConfig
+from toolrl.config.schema import ModelConfig
 from toolrl.errors import CheckpointError, LearnerError
 from toolrl.learner.optimizer import schedule_factor
 from toolrl.learner.packing import Demonstration, shard_batch, shard_demonstrations

@@ -10,7 +10,7 @@ import pytest
 from toolrl.algo.advantage import trajectory
 from toolrl.errors import RunFolderError
 from toolrl.monitor.rollouts import GROUPS_AT_A_TIME, SCHEMA, RolloutWriter, files, find, read, stream
-from toolrl.testing.fakes import World
+from toolrl.testing.fakes import World, as_trained
 from toolrl.types import Batch, Completion, Draw, Group, Prompt, Reason, Sampling, ScoredGroup, Verdict, VersionSpan
 
 
@@ -50,7 +50,7 @@ def two_groups():
 
 
 def test_a_row_says_everything_about_its_completion(tmp_path):
-    asyncio.run(writer(tmp_path, attempt=2).write(two_groups()))
+    asyncio.run(writer(tmp_path, attempt=2).write(two_groups(), as_trained(two_groups())))
     table = pq.read_table(tmp_path / "version-000005.parquet")
     assert table.schema == SCHEMA
     rows = table.to_pylist()
@@ -73,6 +73,7 @@ def test_a_row_says_everything_about_its_completion(tmp_path):
         "format_right": True,
         "content_right": False,
         "bfcl_right": None,
+        "loss_share": 0.25,
         "advantage": pytest.approx(-half),
         "num_tokens": 3,
         "finish_reason": "stop",
@@ -88,7 +89,7 @@ def test_a_row_says_everything_about_its_completion(tmp_path):
 
 
 def test_without_tokens_texts_and_verdicts_stay(tmp_path):
-    asyncio.run(writer(tmp_path, keep="no_tokens").write(two_groups()))
+    asyncio.run(writer(tmp_path, keep="no_tokens").write(two_groups(), as_trained(two_groups())))
     row = read(tmp_path).to_pylist()[4]
     assert (row["tokens"], row["logprobs"]) == (None, None)
     assert (row["text"], row["reason"], row["num_tokens"]) == ("<think>é</think>", "wrong_value", 3)
@@ -101,7 +102,7 @@ def test_a_share_keeps_one_group_in_eight_whole_and_fetches_no_other(tmp_path):
         fetched.extend(group.draw.number for group in handles)
         return handles
 
-    asyncio.run(writer(tmp_path, keep="share", fetch=fetch).write(two_groups()))
+    asyncio.run(writer(tmp_path, keep="share", fetch=fetch).write(two_groups(), as_trained(two_groups())))
     rows = read(tmp_path).to_pylist()
     assert fetched == [8]
     assert [row["text"] is None for row in rows] == [False] * 3 + [True] * 3
@@ -116,14 +117,14 @@ def test_only_a_few_groups_are_fetched_at_a_time(tmp_path):
         return list(reversed(handles))  # the order of an answer is not relied upon
 
     batch = Batch(0, tuple(trajectory(hand_made(n, [RIGHT, WRONG]), 0.0) for n in range(2 * GROUPS_AT_A_TIME + 5)))
-    asyncio.run(writer(tmp_path, fetch=fetch).write(batch))
+    asyncio.run(writer(tmp_path, fetch=fetch).write(batch, as_trained(batch)))
     assert sizes == [GROUPS_AT_A_TIME, GROUPS_AT_A_TIME, 5]
     assert read(tmp_path, ["draw"]).column("draw").to_pylist() == [n for n in range(2 * GROUPS_AT_A_TIME + 5) for _ in range(2)]
 
 
 def test_text_that_is_not_unicode_is_kept_readable(tmp_path):
     batch = Batch(0, (trajectory(hand_made(0, [RIGHT, WRONG], text="a\ud800b"), 0.0),))
-    asyncio.run(writer(tmp_path).write(batch))
+    asyncio.run(writer(tmp_path).write(batch, as_trained(batch)))
     assert read(tmp_path, ["text"]).column("text").to_pylist() == ["a\\ud800b"] * 2
 
 
@@ -139,7 +140,7 @@ def test_a_file_that_could_not_be_finished_is_not_there(tmp_path, error):
 
     batch = Batch(0, tuple(trajectory(hand_made(n, [RIGHT, WRONG]), 0.0) for n in range(GROUPS_AT_A_TIME + 1)))
     with pytest.raises(type(error)):
-        asyncio.run(writer(tmp_path, fetch=fetch).write(batch))
+        asyncio.run(writer(tmp_path, fetch=fetch).write(batch, as_trained(batch)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,7 +148,7 @@ def test_cancelling_in_the_middle_of_a_write_waits_for_the_disk(tmp_path):
     batch = Batch(0, tuple(trajectory(hand_made(n, [RIGHT, WRONG]), 0.0) for n in range(3 * GROUPS_AT_A_TIME)))
 
     async def cancelled_after(turns):
-        task = asyncio.create_task(writer(tmp_path).write(batch))
+        task = asyncio.create_task(writer(tmp_path).write(batch, as_trained(batch)))
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
@@ -165,7 +166,8 @@ def test_the_groups_of_the_engines_can_be_written(tmp_path):
         await world.weights.publish(0)
         refs = [await world.engines.sample(world.prompts.draw(n), Sampling(4, 1.0, 1.0, 3)) for n in range(3)]
         scored = [await world.scorer.score(ref) for ref in refs]
-        await writer(tmp_path).write(Batch(0, tuple(trajectory(s, 0.0) for s in scored)))
+        batch = Batch(0, tuple(trajectory(s, 0.0) for s in scored))
+        await writer(tmp_path).write(batch, as_trained(batch))
 
     asyncio.run(go())
     table = read(tmp_path, ["draw", "num_tokens", "tokens"])
@@ -176,7 +178,7 @@ def test_the_groups_of_the_engines_can_be_written(tmp_path):
 def test_files_are_read_in_the_order_of_their_versions_and_unfinished_ones_are_not(tmp_path):
     for version in (10, 9, 11):
         batch = Batch(version - 1, (trajectory(hand_made(version, [RIGHT, WRONG]), 0.0),))
-        asyncio.run(writer(tmp_path).write(batch))
+        asyncio.run(writer(tmp_path).write(batch, as_trained(batch)))
     (tmp_path / ".version-000012.parquet.tmp").write_bytes(b"half")
     assert list(files(tmp_path)) == [9, 10, 11]
     assert read(tmp_path, ["version"]).column("version").to_pylist() == [9, 9, 10, 10, 11, 11]
@@ -190,7 +192,7 @@ def test_an_empty_folder_has_no_rows(tmp_path):
 def three_versions(folder):
     for version in (1, 2, 3):
         batch = Batch(version - 1, tuple(trajectory(hand_made(n, [RIGHT, WRONG]), 0.0) for n in (2 * version, 2 * version + 1)))
-        asyncio.run(writer(folder).write(batch))
+        asyncio.run(writer(folder).write(batch, as_trained(batch)))
 
 
 def test_versions_are_streamed_one_at_a_time(tmp_path):

@@ -17,6 +17,7 @@ from toolrl.monitor import rollouts
 from toolrl.monitor.lines import JsonlSink, read_lines
 from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.monitor.rundir import MAY_CHANGE, RunFolder, check
+from toolrl.testing.fakes import as_trained
 from toolrl.types import Batch, GroupRef, Reason, ScoredGroup, Verdict
 
 CONFIG = load(RlConfig, ["model.path=demo://start", "data.train=demo://train"])
@@ -38,7 +39,8 @@ def fill(folder, versions):
         sink.write(version, {"reward/mean": folder.attempt})
         if version:
             group = ScoredGroup(GroupRef(1, "p", 1, (1,), (0,), (False,), "e", 0.1, None), (Verdict(1.0, Reason.CORRECT),))
-            asyncio.run(log.write(Batch(version - 1, (trajectory(group, 0.0),))))
+            batch = Batch(version - 1, (trajectory(group, 0.0),))
+            asyncio.run(log.write(batch, as_trained(batch)))
     sink.close()
 
 

@@ -14,7 +14,7 @@ from toolrl.monitor.lines import JsonlSink
 from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.monitor.rundir import RunFolder
 from toolrl.monitor.summary import summarise
-from toolrl.testing.fakes import World
+from toolrl.testing.fakes import World, as_trained
 from toolrl.types import Batch, GroupRef, Reason, RunState, Sampling, ScoredGroup, Verdict
 
 CONFIG = load(RlConfig, ["model.path=demo://start", "data.train=demo://train"])
@@ -54,9 +54,8 @@ def test_the_numbers_of_a_run_by_hand(tmp_path):
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     verdicts = [Verdict(1.0, Reason.CORRECT), Verdict(0.0, Reason.WRONG_NAME), Verdict(0.0, Reason.WRONG_NAME)]
     group = ScoredGroup(GroupRef(1, "p", 1, (1,) * 3, (0,) * 3, (False,) * 3, "e", 0.1, None), tuple(verdicts))
-    asyncio.run(
-        RolloutWriter(tmp_path / "rollouts", keep="share", fetch=identity, attempt=1).write(Batch(0, (trajectory(group, 0.0),), (group,)))
-    )
+    batch = Batch(0, (trajectory(group, 0.0),), (group,))
+    asyncio.run(RolloutWriter(tmp_path / "rollouts", keep="share", fetch=identity, attempt=1).write(batch, as_trained(batch)))
     summary = summarise(path, tmp_path / "rollouts", "checkpoints/version-000008")
     expected = {
         "steps": 8,

@@ -15,6 +15,7 @@ from toolrl.monitor.prompts import write_prompts
 from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.reward.judge import judge
 from toolrl.reward.verifier import make_verifier
+from toolrl.testing.fakes import as_trained
 from toolrl.types import Batch, Completion, Draw, Group, Message, Prompt, ScoredGroup, Tool, ToolCall, VersionSpan
 
 SCHEMA = {
@@ -102,4 +103,4 @@ async def _write(folder, keep, version, scored, dropped):
 
     trained = tuple(trajectory(each, 0.0) for each in scored if each.group.draw not in dropped)
     batch = Batch(version - 1, trained, tuple(each for each in scored if each.group.draw in dropped))
-    await RolloutWriter(folder, keep=keep, fetch=fetch, attempt=1).write(batch)
+    await RolloutWriter(folder, keep=keep, fetch=fetch, attempt=1).write(batch, as_trained(batch))

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from toolrl.actors.engine import EngineHandle
 from toolrl.actors.wait import fetch, gather, one
-from toolrl.config.schema import LearnerConfig
+from toolrl.config.learning import LearnerConfig
 from toolrl.errors import CheckpointError, LearnerError
 from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, shard_batch, shard_demonstrations
-from toolrl.types import Batch, StepReport
+from toolrl.types import Batch, StepReport, TrainedGroup
 from toolrl.weights.manifest import Manifest
 
 
@@ -87,8 +87,8 @@ class LearnerGroup:
     async def _step(self, what: str, method: str, shards: Sequence[Any]) -> StepReport:
         calls = {name: getattr(rank, method).remote(shard) for (name, rank), shard in zip(self._ranks.items(), shards, strict=True)}
         results = await gather(what, calls, timeout_s=self._config.step_timeout_s, error=LearnerError)
-        optimizer_steps, metrics = results[0]
-        return StepReport(optimizer_steps=optimizer_steps, metrics=metrics)
+        optimizer_steps, metrics, _ = results[0]
+        return StepReport(optimizer_steps, metrics, {draw: group for _, _, trained in results for draw, group in trained.items()})
 
     async def _all(self, what: str, method: str, *arguments: Any, timeout_s: float | None = None) -> list[Any]:
         calls = {name: getattr(rank, method).remote(*arguments) for name, rank in self._ranks.items()}
@@ -133,16 +133,16 @@ class LearnerActor:
         """Join the group and load the model."""
         self._learner.setup(self._rank, self._world_size, host, port)
 
-    def step(self, shard: RankShard) -> tuple[int, dict[str, float]]:
+    def step(self, shard: RankShard) -> tuple[int, dict[str, float], dict[int, TrainedGroup]]:
         """Fetch the groups of this rank's shard, and train it with the others."""
         groups = fetch("groups to train", list(shard.handles.values()), timeout_s=self._fetch_timeout_s)
-        metrics = self._learner.step(shard, dict(zip(shard.handles, groups, strict=True)))
-        return self._learner.optimizer_steps, metrics
+        metrics, trained = self._learner.step(shard, dict(zip(shard.handles, groups, strict=True)))
+        return self._learner.optimizer_steps, metrics, trained
 
-    def sft_step(self, shard: DemonstrationShard) -> tuple[int, dict[str, float]]:
+    def sft_step(self, shard: DemonstrationShard) -> tuple[int, dict[str, float], dict[int, TrainedGroup]]:
         """Train demonstrations with the others."""
         metrics = self._learner.sft_step(shard)
-        return self._learner.optimizer_steps, metrics
+        return self._learner.optimizer_steps, metrics, {}
 
     def connect(self, engines: Sequence[tuple[str, int, Any]]) -> None:
         """Form a transfer group with the engines (name, workers, actor)."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from toolrl.config.schema import LearnerConfig, RlConfig
+from toolrl.config.learning import LearnerConfig
+from toolrl.config.schema import RlConfig
 from toolrl.errors import PlacementError
 
 _ROUNDING = 1e-6

@@ -16,7 +16,8 @@ from toolrl.actors.engine import MAX_CALLS, EngineActor, EngineHandle
 from toolrl.actors.learner import LearnerActor, SenderSettings
 from toolrl.actors.placement import Placement
 from toolrl.actors.reward import RewardActor
-from toolrl.config.schema import EngineConfig, LearnerConfig
+from toolrl.config.learning import LearnerConfig
+from toolrl.config.schema import EngineConfig
 from toolrl.config.task import RewardConfig
 from toolrl.protocols import Verifier
 from toolrl.rollout.settings import EngineSettings, environment

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from toolrl.config.learning import AlgoConfig, LearnerConfig
 from toolrl.config.task import DataConfig, PromptConfig, RewardConfig
 
 
@@ -31,10 +32,13 @@ class ModelConfig:
     """Hugging Face folder or hub name of the start checkpoint; `demo://start` is the one shipped with toolrl."""
     dtype: str = "bfloat16"
     """Compute type of learner and engines: bfloat16 or float32. Master weights are always float32."""
-    attention: str = "sdpa"
-    """Attention of the learner: sdpa, eager, or flash_attention_2 where flash-attn is installed."""
+    attention: str = "auto"
+    """Attention of the learner over packed rows: flash_attention_2, varlen (torch's own; both GPU only), sdpa (one sequence or rows
+    of like length at a time), or auto: the first of them that this machine has."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass to save memory."""
+    liger: bool = True
+    """Use Liger's fused kernels in the learner on GPU, where liger-kernel is installed and knows the architecture."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class EngineConfig:
     """Share of a GPU's memory an engine may take."""
     enforce_eager: bool = True
     """Skip graph capture: a faster start, slower decoding on GPU."""
+    sleep_level: int = 2
+    """With `cluster.colocated`: while the learner works, 1 keeps the engine's weights in host memory, 2 drops them."""
     cpus: float = 1.0
     """Ray CPUs an engine asks for."""
     threads: int = 2
@@ -94,71 +100,11 @@ class LoopConfig:
 
 
 @dataclass(frozen=True)
-class AlgoConfig:
-    """Advantages and loss."""
-
-    clip_low: float = 0.2
-    """The probability ratio is clipped below at 1 - clip_low."""
-    clip_high: float = 0.2
-    """The probability ratio is clipped above at 1 + clip_high."""
-    advantage_eps: float = 1e-6
-    """Added to the group's standard deviation (over n - 1)."""
-    kl_coef: float = 0.0
-    """Weight of the KL penalty (k3) to the start checkpoint; at 0 the reference model is not loaded."""
-    importance: str = "token"
-    """Correction between engine and learner log-probabilities: token (truncated weights), or off."""
-    importance_cap: float = 2.0
-    """Upper truncation of the importance weights."""
-
-
-@dataclass(frozen=True)
-class LearnerConfig:
-    """The DeepSpeed ZeRO-3 learner group."""
-
-    num_ranks: int = 1
-    """Ranks of the group."""
-    minibatches: int = 1
-    """Optimizer steps a batch is split into."""
-    max_tokens_per_microbatch: int = 16384
-    """Tokens of one forward and backward pass on a rank, padding included."""
-    optimizer: str = "adamw"
-    """adamw, or muon (hidden matrices by Muon, the rest by AdamW): for small models trained from scratch."""
-    lr: float = 1e-6
-    """Learning rate (of AdamW)."""
-    muon_lr: float = 0.02
-    """Learning rate of Muon's matrices."""
-    beta1: float = 0.9
-    """AdamW's first moment decay."""
-    beta2: float = 0.999
-    """AdamW's second moment decay."""
-    weight_decay: float = 0.01
-    """Decoupled weight decay of matrices; norms and biases have none."""
-    schedule: str = "constant"
-    """Learning rate after the warm-up: constant, linear (to 0) or cosine (to 0)."""
-    warmup_steps: int = 0
-    """Optimizer steps of linear warm-up."""
-    clip_grad_norm: float = 1.0
-    """Largest global gradient norm; 0 does not clip."""
-    offload_optimizer: bool = False
-    """Keep optimizer states in host memory."""
-    offload_reference: bool = False
-    """Keep the reference model in host memory between its uses."""
-    cpus_per_rank: float = 0.4
-    """Ray CPUs a rank asks for."""
-    threads: int = 1
-    """Compute threads of a rank on CPU."""
-    start_timeout_s: float = 600.0
-    """Longest wait for the group to form and load."""
-    step_timeout_s: float = 1800.0
-    """Longest wait for one batch."""
-
-
-@dataclass(frozen=True)
 class WeightsConfig:
     """How weights reach the engines."""
 
     backend: str = "gloo"
-    """Transport: gloo on CPU, nccl on GPU."""
+    """Transport: gloo on CPU, nccl between GPUs, ipc where learner and engine share them (`cluster.colocated`)."""
     in_flight: str = "recompute"
     """Requests in flight at a push: recompute (their KV under the new weights), keep_kv, or drain (wait for them)."""
     probe_every: int = 1
@@ -224,7 +170,7 @@ class ClusterConfig:
     device: str = "cpu"
     """What engines and learners compute on: cpu or cuda."""
     colocated: bool = False
-    """Each learner rank shares its GPU with an engine worker, instead of having its own."""
+    """Each learner rank shares its GPU with an engine worker, one asleep while the other works, instead of having its own."""
     placement_timeout_s: float = 120.0
     """Longest wait for the cluster to grant the placement."""
 

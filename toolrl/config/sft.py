@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from toolrl.config.schema import ClusterConfig, LearnerConfig, ModelConfig, RunConfig
+from toolrl.config.learning import LearnerConfig
+from toolrl.config.schema import ClusterConfig, ModelConfig, RunConfig
 from toolrl.config.task import PromptConfig
 
 

@@ -8,19 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from toolrl.config.learning import ADVANTAGES, IMPORTANCE, LOSSES, AlgoConfig, LearnerConfig
 from toolrl.config.schema import ClusterConfig, ModelConfig, RlConfig
 from toolrl.config.sft import SftConfig
 from toolrl.config.task import NO_CALL, REWARD_MODES, function_problems
 
 CHOICES = {
     "model.dtype": ("bfloat16", "float32"),
-    "model.attention": ("sdpa", "eager", "flash_attention_2"),
+    "model.attention": ("auto", "sdpa", "varlen", "flash_attention_2"),
     "reward.mode": REWARD_MODES,
     "reward.no_call": NO_CALL,
-    "algo.importance": ("token", "off"),
+    "algo.advantage": ADVANTAGES,
+    "algo.loss": LOSSES,
+    "algo.aggregation": ("token_mean", "sequence_mean", "constant"),
+    "algo.kl_estimator": ("k1", "k2", "k3"),
+    "algo.kl_in": ("loss", "reward"),
+    "algo.truncated": ("keep", "mask", "shape"),
+    "algo.importance": IMPORTANCE,
     "learner.optimizer": ("adamw", "muon"),
     "learner.schedule": ("constant", "linear", "cosine"),
-    "weights.backend": ("gloo", "nccl"),
+    "engine.sleep_level": (1, 2),
+    "weights.backend": ("gloo", "nccl", "ipc"),
     "weights.in_flight": ("recompute", "keep_kv", "drain"),
     "monitor.wandb": ("off", "offline", "online"),
     "monitor.rollouts": ("all", "share", "no_tokens"),
@@ -33,24 +41,28 @@ AT_LEAST_ONE = (
     "engine.max_num_seqs", "engine.threads", "reward.workers", "reward.groups_per_call", "loop.prompts_per_batch", "loop.rows_per_batch",
     "data.copy_warmup_rows",
     "loop.max_dull_in_row", "learner.num_ranks", "learner.minibatches", "learner.max_tokens_per_microbatch", "learner.threads",
+    "learner.sequence_parallel", "learner.hpz_ranks",
     "weights.probe_prompts", "weights.bucket_mib", "eval.prompts", "checkpoint.keep",
 )  # fmt: skip
 AT_LEAST_ZERO = (
     "engine.max_model_len", "reward.audit_rows", "loop.max_staleness", "algo.clip_low", "algo.clip_high", "algo.kl_coef",
+    "algo.entropy_coef", "algo.loss_constant", "algo.overlong_buffer", "algo.importance_floor", "algo.mismatch_bound",
+    "learner.lora_rank", "learner.persistent_elements", "learner.prefetch_elements",
     "learner.warmup_steps", "learner.weight_decay", "learner.clip_grad_norm", "weights.probe_every", "eval.every", "eval.temperature",
     "checkpoint.every", "cluster.num_cpus", "data.copy_warmup_steps", "run.seed",
 )  # fmt: skip
 ABOVE_ZERO = (
     "sampling.temperature", "sampling.top_p", "engine.kv_cache_gib", "engine.gpu_memory_utilization", "engine.cpus",
     "engine.start_timeout_s", "engine.sample_timeout_s", "reward.cpus_per_worker", "reward.deadline_s", "algo.advantage_eps",
-    "algo.importance_cap", "learner.lr", "learner.muon_lr", "learner.cpus_per_rank", "learner.start_timeout_s", "learner.step_timeout_s",
+    "algo.importance_cap", "learner.lora_alpha",
+    "learner.lr", "learner.muon_lr", "learner.cpus_per_rank", "learner.start_timeout_s", "learner.step_timeout_s",
     "weights.parity_bound", "weights.timeout_s", "checkpoint.timeout_s", "cluster.placement_timeout_s",
 )  # fmt: skip
 
 
 def problems(config: RlConfig | SftConfig) -> list[str]:
     """Return every contradiction in `config`, in the order of the schema."""
-    found = [*_values(config), *_shared(config.model, config.cluster)]
+    found = [*_values(config), *_shared(config.model, config.cluster), *_learner(config.learner)]
     return found + list(_rl(config) if isinstance(config, RlConfig) else _sft(config))
 
 
@@ -63,7 +75,7 @@ def _values(config: RlConfig | SftConfig) -> Iterator[str]:
     for key, allowed in CHOICES.items():
         value = _value(config, key)
         if value is not None and value not in allowed:
-            yield f"{key}: got {value!r}; choose one of {', '.join(allowed)}"
+            yield f"{key}: got {value!r}; choose one of {', '.join(map(str, allowed))}"
     for keys, least, what in ((AT_LEAST_ONE, 1, "1 or more"), (AT_LEAST_ZERO, 0, "0 or more")):
         for key in keys:
             value = _value(config, key)
@@ -78,8 +90,50 @@ def _values(config: RlConfig | SftConfig) -> Iterator[str]:
 def _shared(model: ModelConfig, cluster: ClusterConfig) -> Iterator[str]:
     if not model.path:
         yield "model.path: got nothing; name a Hugging Face folder, a hub model, or demo://start"
-    if model.attention == "flash_attention_2" and cluster.device == "cpu":
-        yield "model.attention: flash_attention_2 needs cluster.device=cuda; use sdpa"
+    if model.attention in ("flash_attention_2", "varlen") and cluster.device == "cpu":
+        yield f"model.attention: {model.attention} needs cluster.device=cuda; use auto or sdpa"
+
+
+def _learner(learner: LearnerConfig) -> Iterator[str]:
+    if learner.sequence_parallel > 0 and learner.num_ranks % learner.sequence_parallel:
+        yield (
+            f"learner.sequence_parallel: got {learner.sequence_parallel} for {learner.num_ranks} ranks; "
+            "set it to a divisor of learner.num_ranks"
+        )
+    if learner.hpz_ranks > 0 and learner.num_ranks % learner.hpz_ranks:
+        yield f"learner.hpz_ranks: got {learner.hpz_ranks} for {learner.num_ranks} ranks; set it to a divisor, as the ranks of one node"
+    if learner.optimizer == "muon" and learner.lora_rank:
+        yield "learner.optimizer: muon is for whole matrices; use adamw with learner.lora_rank, or set that to 0"
+    if learner.optimizer == "muon" and learner.offload_optimizer:
+        yield "learner.optimizer: muon cannot step in host memory; use adamw, or set learner.offload_optimizer=false"
+
+
+def _algo(algo: AlgoConfig, max_tokens: int) -> Iterator[str]:
+    if algo.clip_low >= 1:
+        yield f"algo.clip_low: got {algo.clip_low}; set it below 1"
+    if algo.loss == "dual_clip" and algo.dual_clip <= 1:
+        yield f"algo.dual_clip: got {algo.dual_clip}; set it above 1"
+    if algo.truncated == "shape" and not 0 < algo.overlong_buffer <= max_tokens:
+        yield f"algo.overlong_buffer: got {algo.overlong_buffer}; algo.truncated=shape needs 1 to sampling.max_tokens={max_tokens}"
+    if algo.importance == "masked" and algo.importance_floor >= algo.importance_cap:
+        yield f"algo.importance_floor: got {algo.importance_floor}; set it below algo.importance_cap={algo.importance_cap}"
+
+
+def _colocated(config: RlConfig) -> Iterator[str]:
+    workers = config.engine.num * config.engine.tensor_parallel
+    if config.cluster.device == "cpu":
+        yield "cluster.colocated: got true with cluster.device=cpu; there is no GPU to share, set it to false"
+    if config.weights.backend != "ipc":
+        yield f"weights.backend: got {config.weights.backend} with cluster.colocated=true; use ipc, which hands weights over within a GPU"
+    if config.loop.max_staleness:
+        yield (
+            f"loop.max_staleness: got {config.loop.max_staleness} with cluster.colocated=true; engine and learner take turns, set it to 0"
+        )
+    if config.learner.num_ranks != workers:
+        yield (
+            f"learner.num_ranks: got {config.learner.num_ranks} with cluster.colocated=true; each rank shares a GPU with one of the "
+            f"engine.num × engine.tensor_parallel = {workers} engine workers, set it to {workers}"
+        )
 
 
 def _rl(config: RlConfig) -> Iterator[str]:
@@ -99,13 +153,14 @@ def _rl(config: RlConfig) -> Iterator[str]:
         )
     if config.loop.prompts_per_batch < config.learner.minibatches:
         yield f"learner.minibatches: got {config.learner.minibatches} for {config.loop.prompts_per_batch} groups in a batch; lower it"
-    if config.weights.backend == "nccl" and config.cluster.device == "cpu":
-        yield "weights.backend: nccl needs cluster.device=cuda; use gloo"
     if config.cluster.colocated:
-        yield "cluster.colocated: got true; engines and learners cannot share GPUs yet, set it to false"
+        yield from _colocated(config)
+    elif config.weights.backend == "ipc":
+        yield "weights.backend: ipc needs cluster.colocated=true; use nccl, or gloo on CPU"
+    elif config.weights.backend == "nccl" and config.cluster.device == "cpu":
+        yield "weights.backend: nccl needs cluster.device=cuda; use gloo"
     yield from function_problems(config.reward.functions)
-    if config.algo.clip_low >= 1:
-        yield f"algo.clip_low: got {config.algo.clip_low}; set it below 1"
+    yield from _algo(config.algo, config.sampling.max_tokens)
 
 
 def _sft(config: SftConfig) -> Iterator[str]:

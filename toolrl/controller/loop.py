@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from toolrl.algo.advantage import trajectory
@@ -32,7 +32,7 @@ from toolrl.controller.stopwatch import Stopwatch
 from toolrl.controller.window import Window
 from toolrl.errors import CheckpointError, LearnerError, NothingToLearnError, RolloutError, RunError, ScoringError, WeightSyncError
 from toolrl.protocols import Engines, Evaluator, Learner, PromptSource, RolloutLog, Scorer, Sink, Store, Weights
-from toolrl.types import Batch, RunState, Sampling, ScoredGroup, StepReport, WeightVersion
+from toolrl.types import Batch, RunState, Sampling, ScoredGroup, StepReport, TrainedGroup, WeightVersion
 
 
 class Controller:
@@ -120,8 +120,9 @@ class Controller:
         metrics = batch_metrics(batch, self._loop.max_staleness) | {"loop/groups_in_flight": float(window.unfinished)}
         with part(RolloutError, "engines, saying what they did"):
             metrics |= await self._engines.metrics()
-        metrics |= await self._learn_and_push(batch)
-        await self._keep_rollouts(batch, tasks)
+        report, pushed = await self._learn_and_push(batch)
+        metrics |= {**report.metrics, **pushed}
+        await self._keep_rollouts(batch, report.trained, tasks)
         return metrics | (await self._evaluate() if self._evaluation_due(steps) else {})
 
     async def _start(self) -> None:
@@ -172,8 +173,11 @@ class Controller:
         window.expire(WeightVersion(version + 1 - self._loop.max_staleness))
         return Batch(version, tuple(trajectory(scored, self._advantage_eps) for scored in trained), tuple(dropped))
 
-    async def _learn_and_push(self, batch: Batch) -> dict[str, float]:
-        """Train `batch` and commit its version. A failed push commits nothing, so what was sampled under it is never trained."""
+    async def _learn_and_push(self, batch: Batch) -> tuple[StepReport, dict[str, float]]:
+        """Train `batch` and commit its version. Returns the report and the push's metrics.
+
+        A failed push commits nothing, so what was sampled under it is never trained.
+        """
         with self._watch.stage("learner"), part(LearnerError, f"learner, training version {batch.version}"):
             report: StepReport = await self._learner.step(batch)
         version = WeightVersion(batch.version + 1)
@@ -184,21 +188,21 @@ class Controller:
             draws_taken=self.state.draws_taken + batch.draws_taken,
             optimizer_steps=report.optimizer_steps,
         )
-        return {**report.metrics, **pushed}
+        return report, pushed
 
     async def _publish(self, version: WeightVersion) -> dict[str, float]:
         with self._watch.stage("push"), part(WeightSyncError, f"weights, pushing version {version}"):
             return dict((await self._weights.publish(version)).metrics)
 
-    async def _keep_rollouts(self, batch: Batch, tasks: asyncio.TaskGroup) -> None:
+    async def _keep_rollouts(self, batch: Batch, trained: Mapping[int, TrainedGroup], tasks: asyncio.TaskGroup) -> None:
         """Start writing `batch`, once the one before is written: a slow disk slows the run instead of filling memory."""
         await self._rollouts_written()
-        self._writing = tasks.create_task(self._write_rollouts(batch), name=f"rollouts of version {self.state.version}")
+        self._writing = tasks.create_task(self._write_rollouts(batch, trained), name=f"rollouts of version {self.state.version}")
 
-    async def _write_rollouts(self, batch: Batch) -> None:
+    async def _write_rollouts(self, batch: Batch, trained: Mapping[int, TrainedGroup]) -> None:
         """Consumes a committed batch; waits for the disk; is unblocked by it alone; produces the batch's file."""
         with part(RunError, f"rollout log, writing version {batch.version + 1}"):
-            await self._rollout_log.write(batch)
+            await self._rollout_log.write(batch, trained)
 
     async def _rollouts_written(self) -> None:
         if self._writing is not None:

@@ -7,40 +7,17 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations import HfDeepSpeedConfig
 from transformers.utils import logging
 
 from toolrl.config.schema import ModelConfig
 from toolrl.errors import UserError
-from toolrl.learner.collate import Tokens
-from toolrl.learner.logprobs import TokenLogprobs
+from toolrl.learner.network import Policy
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 UNSUPPORTED_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 """Configuration fields of heads that do more than multiply: their log-probabilities would be silently wrong."""
-
-
-class Policy(nn.Module):
-    """A causal language model whose forward pass ends in log-probabilities, never in logits.
-
-    Args:
-        causal: The Hugging Face model. Its own head module is not called; its weight is shared.
-    """
-
-    def __init__(self, causal: Any) -> None:
-        super().__init__()
-        self.causal = causal
-        self.head = TokenLogprobs(causal.get_output_embeddings().weight)
-
-    def forward(self, tokens: Tokens, temperature: float) -> tuple[Tensor, Tensor]:
-        """Return log-probability and entropy of each trained token, float32 `[N]`."""
-        # A cache would make Transformers build masks, and rows are already causal without one.
-        hidden = self.causal.base_model(input_ids=tokens.input_ids, use_cache=False).last_hidden_state
-        trained = hidden.flatten(0, 1).index_select(0, tokens.positions)
-        logp, entropy = self.head(trained, tokens.labels, temperature)
-        return logp, entropy
 
 
 def read_config(path: str) -> Any:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from toolrl.algo.loss import bounded_exp, clipped_policy_loss, importance_weights, kl_k3
-from toolrl.config.schema import AlgoConfig
+from toolrl.config.learning import AlgoConfig
 from toolrl.learner.collate import PolicyTokens, Tokens
 from toolrl.learner.measure import PARTS, Meter, summed
 from toolrl.learner.trainer import Trainer

@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from toolrl.config.schema import AlgoConfig, LearnerConfig, ModelConfig
+from toolrl.config.learning import AlgoConfig, LearnerConfig
+from toolrl.config.schema import ModelConfig
 from toolrl.errors import LearnerError
 from toolrl.learner import rendezvous
 from toolrl.learner.collate import demonstration_tokens, policy_tokens
 from toolrl.learner.deepspeed_config import PERSISTENCE_THRESHOLD, inference_config, training_config
 from toolrl.learner.model import load_policy, read_config
 from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, cut_by_length
-from toolrl.types import Group
+from toolrl.types import Group, TrainedGroup
 
 if TYPE_CHECKING:
     from toolrl.learner.policy import PolicyStep
@@ -97,8 +98,8 @@ class LearnerRank:
         reference = self._load_reference(config, common) if self._algo.kl_coef else None
         self._policy_step = PolicyStep(self._trainer, reference, self._algo, self._temperature, self._device)
 
-    def step(self, shard: RankShard, groups: Mapping[int, Group]) -> dict[str, float]:
-        """Train this rank's share of a batch and return the metrics of the whole group.
+    def step(self, shard: RankShard, groups: Mapping[int, Group]) -> tuple[dict[str, float], dict[int, TrainedGroup]]:
+        """Train this rank's share of a batch; return the metrics of all ranks, and how this rank's groups were trained, by draw.
 
         Args:
             shard: From `shard_batch`.
@@ -110,7 +111,7 @@ class LearnerRank:
         started = time.perf_counter()
         steps = [[policy_tokens(micro, groups, self._device) for micro in step] for step in shard.optimizer_steps]
         metrics = _after_setup(self._policy_step).run(steps)
-        return metrics | {"learner/step_s": time.perf_counter() - started}
+        return metrics | {"learner/step_s": time.perf_counter() - started}, {}
 
     def sft_step(self, shard: DemonstrationShard) -> dict[str, float]:
         """Take one optimizer step of cross-entropy on this rank's demonstrations and return the metrics of the whole group.

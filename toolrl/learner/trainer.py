@@ -15,10 +15,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from toolrl.algo.loss import aggregate
-from toolrl.config.schema import LearnerConfig
+from toolrl.config.learning import LearnerConfig
 from toolrl.errors import CheckpointError, LearnerError
 from toolrl.learner.collate import Tokens
-from toolrl.learner.model import Policy
+from toolrl.learner.network import Policy
 from toolrl.learner.optimizer import build_optimizer, build_schedule
 
 # Shared-memory all-reduce is for inference; DeepSpeed would compile it at start-up, and fail where there is no C++ compiler.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from toolrl.errors import RunFolderError
 from toolrl.monitor.durable import aside_of, publish
-from toolrl.types import Batch, Group, ScoredGroup, Trajectory
+from toolrl.types import Batch, Group, ScoredGroup, TrainedGroup, Trajectory
 
 GROUPS_AT_A_TIME = 32
 """Groups whose token arrays are in memory at once."""
@@ -47,7 +47,8 @@ SCHEMA = pa.schema(
         ("format_right", pa.bool_()),
         ("content_right", pa.bool_()),
         ("bfcl_right", pa.bool_()),  # null: not asked
-        ("advantage", pa.float64()),  # null: replaced, not trained
+        ("advantage", pa.float64()),  # as trained; null: replaced
+        ("loss_share", pa.float64()),  # what it added to the loss of its optimizer step; null: not trained
         ("num_tokens", pa.int32()),
         ("finish_reason", pa.string()),
         ("oldest_version", pa.int32()),
@@ -78,7 +79,7 @@ class RolloutWriter:
         self._folder, self._keep, self._fetch, self._attempt = folder, keep, fetch, attempt
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollouts")  # one: a cancelled write still ends before the file is closed
 
-    async def write(self, batch: Batch) -> None:
+    async def write(self, batch: Batch, trained: Mapping[int, TrainedGroup]) -> None:
         """Write the file of the version that `batch` made."""
         entries: list[Trajectory | ScoredGroup] = sorted((*batch.trajectories, *batch.dropped), key=lambda entry: _scored(entry).group.draw)
         file = _File(self._folder / file_name(batch.version + 1))
@@ -87,7 +88,7 @@ class RolloutWriter:
             for start in range(0, len(entries), GROUPS_AT_A_TIME):
                 chunk = entries[start : start + GROUPS_AT_A_TIME]
                 groups = await self._groups(chunk)
-                await in_thread(self._add, file, batch.version + 1, chunk, groups)
+                await in_thread(self._add, file, batch.version + 1, chunk, groups, trained)
             await in_thread(file.publish)
         finally:
             await in_thread(file.abandon)
@@ -98,8 +99,21 @@ class RolloutWriter:
         handles = [ref.handle for ref in refs if self._keep != "share" or ref.draw % SHARE == 0]
         return {group.draw.number: group for group in await self._fetch(handles)} if handles else {}
 
-    def _add(self, file: _File, version: int, chunk: Sequence[Trajectory | ScoredGroup], groups: dict[int, Group]) -> None:
-        rows = (row for entry in chunk for row in _rows(entry, groups.get(_scored(entry).group.draw), tokens=self._keep != "no_tokens"))
+    def _add(
+        self,
+        file: _File,
+        version: int,
+        chunk: Sequence[Trajectory | ScoredGroup],
+        groups: Mapping[int, Group],
+        trained: Mapping[int, TrainedGroup],
+    ) -> None:
+        draws = [_scored(entry).group.draw for entry in chunk]
+        tokens = self._keep != "no_tokens"
+        rows = (
+            row
+            for draw, entry in zip(draws, chunk, strict=True)
+            for row in _rows(_scored(entry), trained.get(draw), groups.get(draw), tokens=tokens)
+        )
         file.add([{"version": version, "attempt": self._attempt, **row} for row in rows])
 
 
@@ -189,16 +203,15 @@ def _scored(entry: Trajectory | ScoredGroup) -> ScoredGroup:
     return entry.scored if isinstance(entry, Trajectory) else entry
 
 
-def _rows(entry: Trajectory | ScoredGroup, group: Group | None, *, tokens: bool) -> list[dict[str, Any]]:
-    """Return a row for each completion; `group` is None where only verdicts are kept."""
-    scored = _scored(entry)
+def _rows(scored: ScoredGroup, trained: TrainedGroup | None, group: Group | None, *, tokens: bool) -> list[dict[str, Any]]:
+    """Return a row for each completion; `trained` is None for a replaced group, `group` where only verdicts are kept."""
     ref = scored.group
     rows: list[dict[str, Any]] = []
     for i, verdict in enumerate(scored.verdicts):
         row: dict[str, Any] = {
             "draw": ref.draw,
             "sample": i,
-            "trained": isinstance(entry, Trajectory),
+            "trained": trained is not None,
             "prompt_id": ref.prompt_id,
             "engine": ref.engine,
             "reward": verdict.reward,
@@ -209,7 +222,8 @@ def _rows(entry: Trajectory | ScoredGroup, group: Group | None, *, tokens: bool)
             "format_right": verdict.format_right,
             "content_right": verdict.content_right,
             "bfcl_right": verdict.bfcl_right,
-            "advantage": entry.advantages[i] if isinstance(entry, Trajectory) else None,
+            "advantage": trained.advantages[i] if trained else None,
+            "loss_share": trained.loss_shares[i] if trained else None,
             "num_tokens": ref.completion_tokens[i],
             "finish_reason": "length" if ref.truncated[i] else "stop",
             "oldest_version": ref.oldest[i],

@@ -30,6 +30,7 @@ from toolrl.types import (
     Sampling,
     ScoredGroup,
     StepReport,
+    TrainedGroup,
     Verdict,
     VersionSpan,
     WeightVersion,
@@ -37,6 +38,11 @@ from toolrl.types import (
 
 Event = tuple[str, int]
 """What was called, and for which draw or version."""
+
+
+def as_trained(batch: Batch) -> dict[int, TrainedGroup]:
+    """Return what a learner that changed no advantage reports of `batch`: a loss share of 0.25 for each completion."""
+    return {t.scored.group.draw: TrainedGroup(t.advantages, (0.25,) * len(t.advantages)) for t in batch.trajectories}
 
 
 @dataclass
@@ -174,7 +180,7 @@ class FakeLearner:
         await self._world.wait()
         self.batches.append(batch)
         self._world.now += 3.0
-        return StepReport(optimizer_steps=2 * (batch.version + 1), metrics={"learner/loss": 0.25})
+        return StepReport(optimizer_steps=2 * (batch.version + 1), metrics={"learner/loss": 0.25}, trained=as_trained(batch))
 
 
 class FakeWeights:
@@ -235,12 +241,14 @@ class FakeRolloutLog:
     def __init__(self, world: World) -> None:
         self._world = world
         self.batches: list[Batch] = []
+        self.trained: list[Mapping[int, TrainedGroup]] = []
 
-    async def write(self, batch: Batch) -> None:
+    async def write(self, batch: Batch, trained: Mapping[int, TrainedGroup]) -> None:
         """Keep `batch` after a while."""
         self._world.enter("log", batch.version + 1)
         await self._world.wait()
         self.batches.append(batch)
+        self.trained.append(trained)
         self._world.journal.append(("logged", batch.version + 1))
 
 

@@ -1,0 +1,31 @@
+"""The model as the learner computes with it: token ids in, log-probabilities out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from toolrl.learner.collate import Tokens
+from toolrl.learner.logprobs import TokenLogprobs
+
+
+class Policy(nn.Module):
+    """A causal language model whose forward pass ends in log-probabilities, never in logits.
+
+    Args:
+        causal: The Hugging Face model. Its own head module is not called; its weight is shared.
+    """
+
+    def __init__(self, causal: Any) -> None:
+        super().__init__()
+        self.causal = causal
+        self.head = TokenLogprobs(causal.get_output_embeddings().weight)
+
+    def forward(self, tokens: Tokens, temperature: float) -> tuple[Tensor, Tensor]:
+        """Return log-probability and entropy of each trained token, float32 `[N]`."""
+        # A cache would make Transformers build masks, and rows are already causal without one.
+        hidden = self.causal.base_model(input_ids=tokens.input_ids, use_cache=False).last_hidden_state
+        trained = hidden.flatten(0, 1).index_select(0, tokens.positions)
+        logp, entropy = self.head(trained, tokens.labels, temperature)
+        return logp, entropy
