@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +38,7 @@ from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.monitor.rundir import RunFolder, check
 from toolrl.pipelines import closing
 from toolrl.pipelines.inputs import Inputs, load_inputs
+from toolrl.pipelines.ranks import rank_arguments
 from toolrl.pipelines.sinks import open_sinks
 from toolrl.pipelines.store import RunStore, export_final
 from toolrl.rollout.settings import EngineSettings
@@ -89,7 +89,9 @@ async def _train(
     settings = [replace(EngineSettings.from_config(config, inputs.model_path, name), stop_token_ids=stop_ids) for name in names]
     engines = stage.engines(settings, config.engine, timeout_s=config.weights.timeout_s)
     pool = EnginePool(engines, gate)
-    learner = LearnerGroup(stage.learners(config.learner, _rank_arguments(config, inputs), _sender(config)), config.learner, engines)
+    learner = LearnerGroup(
+        stage.learners(config.learner, rank_arguments(config, inputs.model_path), _sender(config)), config.learner, engines
+    )
     scorer = ScorerPool(lambda i: stage.reward_worker(i, inputs.verifier, config.reward), config.reward)
     await asyncio.gather(pool.start(timeout_s=config.engine.start_timeout_s), learner.start(), scorer.start())
     state = newest.state if newest else RunState()
@@ -149,18 +151,6 @@ def probes(inputs: Inputs, number: int, max_tokens: int) -> list[NDArray[np.int3
         answer = inputs.tokenizer.encode_completion(render_completion(draw.prompt.reference, "probe"))
         sequences.append(np.concatenate([draw.token_ids, answer])[: min(PROBE_TOKENS, max_tokens)])
     return sequences
-
-
-def _rank_arguments(config: RlConfig, inputs: Inputs) -> dict[str, Any]:
-    return {
-        "model": replace(config.model, path=inputs.model_path),
-        "learner": config.learner,
-        "algo": config.algo,
-        "temperature": config.sampling.temperature,
-        "device": config.cluster.device,
-        "seed": config.run.seed,
-        "total_steps": config.run.steps * config.learner.minibatches,
-    }
 
 
 def _sender(config: RlConfig) -> SenderSettings:

@@ -1,0 +1,21 @@
+"""What the learner's ranks are made of: the same in a run and in its replay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from toolrl.config.schema import RlConfig
+
+
+def rank_arguments(config: RlConfig, model_path: str) -> dict[str, Any]:
+    """Return the arguments of `LearnerRank` in a run with these settings; `model_path` is the folder or hub name of the start model."""
+    return {
+        "model": replace(config.model, path=model_path),
+        "learner": config.learner,
+        "algo": config.algo,
+        "temperature": config.sampling.temperature,
+        "device": config.cluster.device,
+        "seed": config.run.seed,
+        "total_steps": config.run.steps * config.learner.minibatches,
+    }
