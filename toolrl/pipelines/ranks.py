@@ -13,7 +13,7 @@ def rank_arguments(config: RlConfig, model_path: str) -> dict[str, Any]:
     return {
         "model": replace(config.model, path=model_path),
         "learner": config.learner,
-        "algo": config.algo,
+        "algo": replace(config.algo, loss_constant=config.algo.loss_constant or config.sampling.max_tokens),
         "temperature": config.sampling.temperature,
         "device": config.cluster.device,
         "seed": config.run.seed,
