@@ -19,21 +19,40 @@ GROUP = Group(
 ROWS = (Row(7, 0, 5, 0.75), Row(7, 1, 6, -1.5))
 
 
+def test_sequences_lie_one_behind_the_other_and_their_positions_start_anew():
+    tokens = policy_tokens(MicroBatch(ROWS), {7: GROUP}, "cpu").tokens
+    assert tokens.input_ids.tolist() == [[1, 2, 3, 4, 5, 1, 2, 3, 6, 7, 8]]
+    assert tokens.position_ids.tolist() == [[0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5]]
+    assert tokens.layout.lengths == (5, 6)
+    assert tokens.layout.cu_seqlens.tolist() == [0, 5, 11]
+    assert tokens.layout.cu_seqlens.dtype == torch.int32, "what varlen kernels take"
+    assert (tokens.num_real, tokens.num_computed, tokens.num_trained) == (11, 11, 4)
+
+
 def test_a_token_is_predicted_from_the_position_before_it_and_masked_ones_are_left_out():
     made = policy_tokens(MicroBatch(ROWS), {7: GROUP}, "cpu")
-    assert made.tokens.input_ids.tolist() == [[1, 2, 3, 4, 5, 0], [1, 2, 3, 6, 7, 8]]
     assert made.tokens.labels.tolist() == [4, 5, 6, 8]
-    assert made.tokens.positions.tolist() == [2, 3, 6 + 2, 6 + 4]
+    assert made.tokens.positions.tolist() == [2, 3, 5 + 2, 5 + 4]
     assert made.advantage.tolist() == [0.75, 0.75, -1.5, -1.5]
     assert made.engine_logp.tolist() == [-0.5, -0.25, -1.0, -3.0]
-    assert (made.tokens.num_real, made.tokens.num_trained) == (11, 4)
+
+
+def test_segments_say_which_completion_a_token_is_of_and_one_without_tokens_keeps_its_place():
+    untrained = completion([4], [-0.5], [False])
+    group = Group(GROUP.draw, (*GROUP.completions, untrained))
+    rows = (ROWS[0], Row(7, 2, 4, 1.0), ROWS[1])
+    made = policy_tokens(MicroBatch(rows), {7: group}, "cpu")
+    assert made.rows == rows
+    assert made.segments.index.tolist() == [0, 0, 2, 2]
+    assert made.segments.lengths.tolist() == [2.0, 0.0, 2.0]
 
 
 def test_without_rows_there_is_a_pass_that_trains_nothing():
     made = policy_tokens(MicroBatch(()), {}, "cpu")
-    assert made.tokens.input_ids.shape == (1, 1)
-    assert (made.tokens.num_real, made.tokens.num_trained) == (0, 0)
+    assert made.tokens.input_ids.shape == made.tokens.position_ids.shape == (1, 1)
+    assert (made.tokens.num_real, made.tokens.num_computed, made.tokens.num_trained) == (0, 1, 0)
     assert made.tokens.positions.dtype == made.tokens.labels.dtype == torch.int64
+    assert len(made.segments.lengths) == len(made.advantage) == len(made.engine_logp) == 0
 
 
 @pytest.mark.parametrize(("prompt_tokens", "labels"), [(0, [2, 3, 4]), (1, [2, 3, 4]), (3, [4]), (4, [])])

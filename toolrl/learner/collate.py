@@ -1,9 +1,9 @@
 """Rows of token ids -> the tensors of one forward pass.
 
-Rows are padded on the right and need no mask: under causal attention no token looks at what follows it, and a padded position is never
-among the trained ones. A trained token at `t` is predicted from the hidden state at `t - 1`.
+Sequences lie one behind the other in a single row without padding; positions start anew with each, and the layout tells attention where
+one ends. A trained token at `t` is predicted from the hidden state at `t - 1` of its own sequence.
 
-Axes: B rows, T tokens of the longest row, N trained tokens of all rows, in row order.
+Axes: T tokens of all sequences, N trained tokens of all, S sequences; all in row order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolrl.learner.packing import Demonstration, MicroBatch
+from toolrl.algo.segments import Segments
+from toolrl.learner.attention import Layout, make_layout
+from toolrl.learner.packing import Demonstration, MicroBatch, Row
 from toolrl.types import Group
 
 
@@ -25,16 +27,28 @@ from toolrl.types import Group
 class Tokens:
     """Input of one forward pass."""
 
-    input_ids: Tensor  # int64 [B, T]
-    positions: Tensor  # int64 [N], into the flattened [B * T]
+    input_ids: Tensor  # int64 [1, T]
+    position_ids: Tensor  # int64 [1, T], from 0 in each sequence
+    layout: Layout
+    positions: Tensor  # int64 [N], into T: the hidden state that predicts the label
     labels: Tensor  # int64 [N]
     num_real: int
-    """Tokens that are not padding."""
+    """Tokens of sequences: T, but 0 where a single token keeps an empty pass in step with the other ranks."""
 
     @property
     def num_trained(self) -> int:
         """Tokens with a loss (N)."""
         return len(self.labels)
+
+    @property
+    def num_computed(self) -> int:
+        """Positions the dense layers compute (T)."""
+        return self.input_ids.shape[1]
+
+    @property
+    def num_attended(self) -> int:
+        """Positions attention computes, its padding included."""
+        return self.layout.num_attended
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +58,29 @@ class PolicyTokens:
     tokens: Tokens
     advantage: Tensor  # float32 [N]
     engine_logp: Tensor  # float32 [N]
+    segments: Segments
+    """Completion of each trained token, in the order of `rows`."""
+    rows: tuple[Row, ...]
 
 
 def policy_tokens(micro_batch: MicroBatch, groups: Mapping[int, Group], device: str) -> PolicyTokens:
     """Return the tensors of `micro_batch`; `groups` by draw number. Without rows: a pass that trains nothing."""
-    ids, trained, advantages, logprobs = [], [], [], []
+    ids, trained, logprobs = [], [], []
     for row in micro_batch.rows:
         group = groups[row.draw]
         completion = group.completions[row.sample]
         at = np.flatnonzero(completion.loss_mask)
         ids.append(np.concatenate([group.draw.token_ids, completion.token_ids]))
         trained.append(at + len(group.draw.token_ids))
-        advantages.append(np.full(len(at), row.advantage, dtype=np.float32))
         logprobs.append(completion.logprobs[at])
-    return PolicyTokens(_tokens(ids, trained, device), _float32(advantages, device), _float32(logprobs, device))
+    segments = _segments(trained, device)
+    return PolicyTokens(
+        tokens=_tokens(ids, trained, device),
+        advantage=segments.spread(torch.tensor([row.advantage for row in micro_batch.rows], dtype=torch.float32, device=device)),
+        engine_logp=torch.from_numpy(_concatenate(logprobs, np.float32)).to(device),
+        segments=segments,
+        rows=micro_batch.rows,
+    )
 
 
 def demonstration_tokens(rows: Sequence[Demonstration], device: str) -> Tokens:
@@ -67,22 +90,29 @@ def demonstration_tokens(rows: Sequence[Demonstration], device: str) -> Tokens:
 
 
 def _tokens(ids: Sequence[NDArray[np.int32]], trained: Sequence[NDArray[np.int64]], device: str) -> Tokens:
-    width = max((len(row) for row in ids), default=1)
-    padded = np.zeros((max(len(ids), 1), width), dtype=np.int64)
-    for b, row in enumerate(ids):
-        padded[b, : len(row)] = row
+    lengths = [len(row) for row in ids]
+    starts = np.cumsum([0, *lengths])[:-1]
     labels = [row[at] for row, at in zip(ids, trained, strict=True)]
-    positions = [b * width + at - 1 for b, at in enumerate(trained)]
+    positions = [start + at - 1 for start, at in zip(starts, trained, strict=True)]
+    idle = not ids  # every rank passes forward and backward, with one token where it has none
     return Tokens(
-        input_ids=torch.from_numpy(padded).to(device),
-        positions=torch.from_numpy(_concatenate(positions, np.int64)).to(device),
-        labels=torch.from_numpy(_concatenate(labels, np.int64)).to(device),
-        num_real=sum(len(row) for row in ids),
+        input_ids=_int64([np.zeros(1)] if idle else ids, device)[None],
+        position_ids=_int64([np.arange(n) for n in lengths or [1]], device)[None],
+        layout=make_layout(lengths or [1], device),
+        positions=_int64(positions, device),
+        labels=_int64(labels, device),
+        num_real=sum(lengths),
     )
 
 
-def _float32(arrays: Sequence[NDArray[np.float32]], device: str) -> Tensor:
-    return torch.from_numpy(_concatenate(arrays, np.float32)).to(device)
+def _segments(trained: Sequence[NDArray[np.int64]], device: str) -> Segments:
+    lengths = np.array([len(at) for at in trained], dtype=np.int64)
+    index = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths)).to(device)
+    return Segments(index, torch.from_numpy(lengths.astype(np.float32)).to(device))
+
+
+def _int64(arrays: Sequence[NDArray[Any]], device: str) -> Tensor:
+    return torch.from_numpy(_concatenate(arrays, np.int64)).to(device)
 
 
 def _concatenate(arrays: Sequence[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:

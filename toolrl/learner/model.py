@@ -13,6 +13,7 @@ from transformers.utils import logging
 
 from toolrl.config.schema import ModelConfig
 from toolrl.errors import UserError
+from toolrl.learner.attention import implementation
 from toolrl.learner.network import Policy
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -57,7 +58,7 @@ def load_policy(settings: ModelConfig, config: Any, deepspeed: dict[str, Any]) -
             settings.path,
             config=config,
             dtype=DTYPES[settings.dtype],
-            attn_implementation=settings.attention,
+            attn_implementation=implementation(settings.attention),
             output_loading_info=True,
         )
     except (OSError, ValueError, ImportError, SafetensorError) as error:

@@ -24,8 +24,9 @@ class Policy(nn.Module):
 
     def forward(self, tokens: Tokens, temperature: float) -> tuple[Tensor, Tensor]:
         """Return log-probability and entropy of each trained token, float32 `[N]`."""
-        # A cache would make Transformers build masks, and rows are already causal without one.
-        hidden = self.causal.base_model(input_ids=tokens.input_ids, use_cache=False).last_hidden_state
-        trained = hidden.flatten(0, 1).index_select(0, tokens.positions)
+        hidden = self.causal.base_model(
+            input_ids=tokens.input_ids, position_ids=tokens.position_ids, layout=tokens.layout, use_cache=False
+        ).last_hidden_state
+        trained = hidden[0].index_select(0, tokens.positions)
         logp, entropy = self.head(trained, tokens.labels, temperature)
         return logp, entropy

@@ -70,14 +70,15 @@ class DemonstrationShard:
     """Of equal number on all ranks."""
 
 
-def shard_batch(batch: Batch, *, num_ranks: int, minibatches: int, max_tokens: int) -> tuple[RankShard, ...]:
+def shard_batch(batch: Batch, *, num_ranks: int, minibatches: int, max_tokens: int, drop_truncated: bool = False) -> tuple[RankShard, ...]:
     """Return the share of each rank.
 
     Args:
         batch: Groups in the order they were drawn; each optimizer step takes consecutive ones.
         num_ranks: Ranks of the learner group.
         minibatches: Optimizer steps.
-        max_tokens: Most tokens of a micro-batch on a rank, padding included.
+        max_tokens: Most tokens of a micro-batch on a rank.
+        drop_truncated: Leave out completions that the token limit cut short.
 
     Raises:
         ValueError: A sequence is longer than `max_tokens`.
@@ -86,7 +87,7 @@ def shard_batch(batch: Batch, *, num_ranks: int, minibatches: int, max_tokens: i
     handles: list[dict[int, Any]] = [{} for _ in range(num_ranks)]
     for part in _consecutive(batch.trajectories, minibatches):
         shares = _balance([_group_tokens(trajectory) for trajectory in part], num_ranks)
-        rows_by_rank = [[row for i in share for row in _rows(part[i])] for share in shares]
+        rows_by_rank = [[row for i in share for row in _rows(part[i], drop_truncated)] for share in shares]
         cuts = _cut_alike([[row.tokens for row in rows] for rows in rows_by_rank], max_tokens)
         for rank, (share, rows, cut) in enumerate(zip(shares, rows_by_rank, cuts, strict=True)):
             handles[rank].update((part[i].scored.group.draw, part[i].scored.group.handle) for i in share)
@@ -122,10 +123,14 @@ def _group_tokens(trajectory: Trajectory) -> int:
     return group.prompt_tokens * len(group.completion_tokens) + sum(group.completion_tokens)
 
 
-def _rows(trajectory: Trajectory) -> list[Row]:
+def _rows(trajectory: Trajectory, drop_truncated: bool) -> list[Row]:
     group = trajectory.scored.group
-    pairs = zip(group.completion_tokens, trajectory.advantages, strict=True)
-    return [Row(group.draw, i, group.prompt_tokens + tokens, advantage) for i, (tokens, advantage) in enumerate(pairs)]
+    members = zip(group.completion_tokens, trajectory.advantages, group.truncated, strict=True)
+    return [
+        Row(group.draw, i, group.prompt_tokens + tokens, advantage)
+        for i, (tokens, advantage, truncated) in enumerate(members)
+        if not (truncated and drop_truncated)
+    ]
 
 
 def _consecutive(trajectories: Sequence[Trajectory], parts: int) -> list[Sequence[Trajectory]]:
