@@ -31,7 +31,8 @@ class Ranks:
         listener = Listener(str(folder / f"ranks{num}.sock"))
         listener._listener._socket.settimeout(DEADLINE_S)
         worker = Path(__file__).with_name("rank_worker.py")
-        env = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
+        compiled = os.environ.get("TORCH_EXTENSIONS_DIR", str(Path(sys.prefix) / "torch_extensions"))  # kept from one run to the next
+        env = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "TORCH_EXTENSIONS_DIR": compiled}
         self._processes = [
             subprocess.Popen([sys.executable, str(worker), listener.address, str(rank), str(num), str(port)], env=env)
             for rank in range(num)

@@ -22,7 +22,7 @@ def train(ranks, batch, minibatches=2):
 @pytest.mark.parametrize("tied", [False, True])
 def test_an_export_before_and_after_training_loads_in_transformers_with_the_same_weights(two_ranks, models, plain, made, tmp_path, tied):
     path = models["qwen2", tied]
-    two_ranks.make(fp32(path), LearnerConfig(lr=1e-3), persistence_threshold=0)
+    two_ranks.make(fp32(path), LearnerConfig(lr=1e-3, persistent_elements=0))
     two_ranks.call("export", tmp_path / "before")  # before any forward pass the first gather must already be right
     start = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).state_dict()
     before = AutoModelForCausalLM.from_pretrained(tmp_path / "before", dtype=torch.float32).state_dict()

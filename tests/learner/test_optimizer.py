@@ -1,9 +1,11 @@
 import math
+import os
 
 import pytest
 import torch
 
 from toolrl.config.learning import LearnerConfig
+from toolrl.errors import UserError
 from toolrl.learner.optimizer import build_optimizer, build_schedule, orthogonalize, schedule_factor
 
 
@@ -34,6 +36,29 @@ def test_norms_and_biases_are_not_decayed():
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
     assert names(model, decayed) == {"embed.weight", "head.weight", "wide.weight", "tall.weight", "twin.weight"}
     assert names(model, plain) == {"norm.weight", "norm.bias", "wide.bias", "tall.bias", "twin.bias"}
+
+
+def test_what_is_frozen_is_left_to_no_optimizer():
+    model = Model()
+    model.requires_grad_(False)
+    model.wide.weight.requires_grad_(True)
+    (only,) = build_optimizer(model, LearnerConfig()).param_groups
+    assert names(model, only) == {"wide.weight"}
+
+
+def test_a_machine_that_cannot_compile_the_host_optimizer_is_told_what_to_install_or_to_set(monkeypatch):
+    from deepspeed.ops.op_builder import CPUAdamBuilder
+
+    def refuse(*_):
+        raise RuntimeError("Error building extension 'cpu_adam'\na hundred lines of the compiler")
+
+    monkeypatch.setattr(CPUAdamBuilder, "load", refuse)
+    for path, reason in (("/nowhere", r"there is no c\+\+"), (os.environ["PATH"], "Error building extension 'cpu_adam'")):
+        monkeypatch.setenv("PATH", path)
+        with pytest.raises(
+            UserError, match=rf"^learner\.offload_optimizer: .*{reason}; install .*g\+\+.*learner\.offload_optimizer=false$"
+        ):
+            build_optimizer(Model(), LearnerConfig(offload_optimizer=True))
 
 
 def test_muon_takes_the_hidden_matrices_grouped_by_shape_and_nothing_else():

@@ -90,7 +90,8 @@ def test_any_split_over_ranks_and_micro_batches_trains_as_the_plain_loop_does(
     ranks, models, plain, made, architecture, tied, max_tokens, minibatches, persistence
 ):
     path = models[architecture, tied]
-    ranks.make(ModelConfig(path=path, dtype="float32"), learner(), algo=ALGO, temperature=TEMPERATURE, persistence_threshold=persistence)
+    settings = learner(persistent_elements=persistence)
+    ranks.make(ModelConfig(path=path, dtype="float32"), settings, algo=ALGO, temperature=TEMPERATURE)
     reference = PlainTrainer(plain, path)
     for seed in range(2):  # in the second batch the policy has left the reference
         batch = made(seed, reference.policy, temperature=TEMPERATURE)

@@ -19,7 +19,7 @@ def fp32(path):
 @pytest.mark.parametrize("tied", [False, True])
 def test_log_probabilities_are_those_of_plain_transformers(ranks, models, plain, architecture, tied):
     path = models[architecture, tied]
-    ranks.make(fp32(path), LearnerConfig(max_tokens_per_microbatch=40), persistence_threshold=0)
+    ranks.make(fp32(path), LearnerConfig(max_tokens_per_microbatch=40, persistent_elements=0))
     for temperature in (1.0, 0.6):
         for found in ranks.call("logprobs", SEQUENCES, temperature):
             for ids, logp in zip(SEQUENCES, found, strict=True):

@@ -86,7 +86,7 @@ def test_muon_on_two_ranks_is_muon_on_one(one_rank, two_ranks, models, plain, ma
     batch = made(0, plain(model.path))
     weights = []
     for ranks in (one_rank, two_ranks):
-        ranks.make(model, LearnerConfig(lr=1e-4, muon_lr=1e-3, optimizer="muon"), persistence_threshold=0)
+        ranks.make(model, LearnerConfig(lr=1e-4, muon_lr=1e-3, optimizer="muon", persistent_elements=0))
         start = ranks.weights()
         train(ranks, batch)
         weights.append(ranks.weights())

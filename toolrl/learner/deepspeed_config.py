@@ -2,65 +2,57 @@
 
 ZeRO-3 throughout. Gradient accumulation is ours (`managed_gradient_accumulation: false`): any number of backward passes, then one
 step, each loss already divided by the tokens of the whole optimizer step.
+
+ZeRO++'s quantised weights and gradients are left out on purpose: they change the gradient. Its second copy of the shards
+(`learner.hpz_ranks`) changes only where they are gathered from.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from toolrl.config.learning import LearnerConfig
+
 SMALLEST_BUCKET = 2**21
 """Elements. Below a few MB a collective costs its latency, so small models travel in one bucket."""
-PERSISTENCE_THRESHOLD = 2**18
-"""Elements. A parameter up to this size stays gathered between passes (norms, biases, all of a tiny model); its gradient, its
-master copy and its optimizer state are sharded all the same."""
 NEVER = 2**31 - 1
 
 
-def training_config(
-    *,
-    dtype: str,
-    device: str,
-    hidden_size: int,
-    clip_grad_norm: float,
-    offload_optimizer: bool,
-    persistence_threshold: int = PERSISTENCE_THRESHOLD,
-) -> dict[str, Any]:
+def training_config(settings: LearnerConfig, *, dtype: str, device: str, hidden_size: int) -> dict[str, Any]:
     """Return the configuration of the engine that trains.
 
     Args:
+        settings: What is offloaded, what stays gathered, and where gradients are clipped.
         dtype: `bfloat16` (master weights and gradient sums in float32) or `float32`.
         device: `cpu` or `cuda`.
         hidden_size: Width of the model, for the size of the buckets.
-        clip_grad_norm: Largest global gradient norm; 0 does not clip.
-        offload_optimizer: Keep master weights and optimizer states in host memory.
-        persistence_threshold: Elements up to which a parameter stays gathered.
     """
-    zero = _zero(device, hidden_size, persistence_threshold)
-    if offload_optimizer:
-        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": device == "cuda"}
+    zero = _zero(settings, device, hidden_size)
+    if settings.hpz_ranks > 1:
+        zero["zero_hpz_partition_size"] = settings.hpz_ranks
+    if settings.offload_optimizer:
+        zero["offload_optimizer"] = _on_host(device)
+    if settings.offload_parameters:
+        zero["offload_param"] = _on_host(device)
     return _common(dtype) | {
-        "gradient_clipping": clip_grad_norm,  # DeepSpeed clips at 1.0 where this is not named
+        "gradient_clipping": settings.clip_grad_norm,  # DeepSpeed clips at 1.0 where this is not named
         "zero_allow_untested_optimizer": True,
-        "zero_force_ds_cpu_optimizer": False,
         "zero_optimization": zero,
     }
 
 
-def inference_config(
-    *, dtype: str, device: str, hidden_size: int, offload_parameters: bool, persistence_threshold: int = PERSISTENCE_THRESHOLD
-) -> dict[str, Any]:
+def inference_config(settings: LearnerConfig, *, dtype: str, device: str, hidden_size: int) -> dict[str, Any]:
     """Return the configuration of an engine without an optimizer: the reference model.
 
     Args:
+        settings: Whether it is kept in host memory, and what stays gathered.
         dtype: `bfloat16` or `float32`.
         device: `cpu` or `cuda`.
         hidden_size: Width of the model, for the size of the buckets.
-        offload_parameters: Keep the shards in host memory between uses.
-        persistence_threshold: Elements up to which a parameter stays gathered.
     """
-    zero = _zero(device, hidden_size, persistence_threshold)
-    if offload_parameters:
-        zero["offload_param"] = {"device": "cpu", "pin_memory": device == "cuda"}
+    zero = _zero(settings, device, hidden_size)
+    if settings.offload_reference:
+        zero["offload_param"] = _on_host(device)
     return _common(dtype) | {"zero_optimization": zero}
 
 
@@ -77,7 +69,7 @@ def _common(dtype: str) -> dict[str, Any]:
     return config
 
 
-def _zero(device: str, hidden_size: int, persistence_threshold: int) -> dict[str, Any]:
+def _zero(settings: LearnerConfig, device: str, hidden_size: int) -> dict[str, Any]:
     bucket = max(hidden_size * hidden_size, SMALLEST_BUCKET)
     return {
         "stage": 3,
@@ -86,6 +78,11 @@ def _zero(device: str, hidden_size: int, persistence_threshold: int) -> dict[str
         # DeepSpeed's own linear does not keep gathered weights alive for the backward pass; on CPU that is not worth its time.
         "memory_efficient_linear": device == "cuda",
         "reduce_bucket_size": bucket,
-        "stage3_prefetch_bucket_size": bucket,
-        "stage3_param_persistence_threshold": persistence_threshold,
+        "stage3_prefetch_bucket_size": settings.prefetch_elements or bucket,
+        # What stays gathered is gathered for computing only: its gradient, master copy and optimizer state are sharded all the same.
+        "stage3_param_persistence_threshold": settings.persistent_elements,
     }
+
+
+def _on_host(device: str) -> dict[str, Any]:
+    return {"device": "cpu", "pin_memory": device == "cuda"}

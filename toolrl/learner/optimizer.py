@@ -7,8 +7,12 @@ the other), so a group that needs whole matrices carries their shape and gathers
 from __future__ import annotations
 
 import math
+import os
+import shutil
+import sys
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +22,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from toolrl.config.learning import LearnerConfig
+from toolrl.errors import UserError
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration (Jordan 2024, "Muon: an optimizer for hidden layers")."""
@@ -25,11 +30,27 @@ NEWTON_SCHULZ_STEPS = 5
 
 
 def build_optimizer(causal: Any, settings: LearnerConfig) -> Optimizer:
-    """Return the optimizer of a model whose parameters may be sharded: AdamW, or Muon for hidden matrices and AdamW for the rest."""
+    """Return the optimizer of a model whose parameters may be sharded: AdamW, or Muon for hidden matrices and AdamW for the rest.
+
+    Frozen parameters are left out; norms and biases are not decayed, all else is, LoRA's matrices included.
+
+    Raises:
+        UserError: `learner.offload_optimizer`, and this machine cannot build the optimizer of host memory.
+    """
+    groups = [group for group in _groups(causal, settings) if group["params"]]
+    betas = (settings.beta1, settings.beta2)
+    if settings.optimizer == "muon":
+        return MuonAdamW(groups, lr=settings.lr, betas=betas, fused=True)
+    if settings.offload_optimizer:
+        return _host_adamw(groups, lr=settings.lr, betas=betas)
+    return AdamW(groups, lr=settings.lr, betas=betas, fused=True)
+
+
+def _groups(causal: Any, settings: LearnerConfig) -> list[dict[str, Any]]:
     outer = {id(embedding.weight) for embedding in (causal.get_input_embeddings(), causal.get_output_embeddings())}
     decayed, plain = [], []
     hidden: dict[tuple[int, int], list[nn.Parameter]] = defaultdict(list)
-    for parameter in causal.parameters():
+    for parameter in (parameter for parameter in causal.parameters() if parameter.requires_grad):
         shape = tuple(getattr(parameter, "ds_shape", parameter.shape))
         if len(shape) < 2:
             plain.append(parameter)
@@ -38,14 +59,32 @@ def build_optimizer(causal: Any, settings: LearnerConfig) -> Optimizer:
         else:
             decayed.append(parameter)
     decay = settings.weight_decay
-    groups: list[dict[str, Any]] = [
+    return [
         {"params": decayed, "weight_decay": decay, "matrix": None},
         {"params": plain, "weight_decay": 0.0, "matrix": None},
         *({"params": same, "weight_decay": decay, "matrix": shape, "lr": settings.muon_lr} for shape, same in hidden.items()),
     ]
-    groups = [group for group in groups if group["params"]]
-    kind = MuonAdamW if settings.optimizer == "muon" else AdamW
-    return kind(groups, lr=settings.lr, betas=(settings.beta1, settings.beta2), fused=True)
+
+
+def _host_adamw(groups: list[dict[str, Any]], *, lr: float, betas: tuple[float, float]) -> Optimizer:
+    """Return DeepSpeed's AdamW, which steps in host memory with vector instructions.
+
+    It is compiled on first use (about a minute) into TORCH_EXTENSIONS_DIR, by default a cache folder in the user's home.
+    """
+    from deepspeed.ops.adam import DeepSpeedCPUAdam  # DeepSpeed is imported once the process has joined its group
+
+    # The build asks for ninja, which pip puts beside a Python that need not be on the path.
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    try:
+        optimizer: Optimizer = DeepSpeedCPUAdam(groups, lr=lr, betas=betas, adamw_mode=True)
+    except RuntimeError as error:
+        compiler = os.environ.get("CXX", "c++")
+        reason = str(error.__cause__ or error).partition("\n")[0] if shutil.which(compiler) else f"there is no {compiler}"
+        raise UserError(
+            f"learner.offload_optimizer: its optimizer has to be compiled on the learner's nodes, and {reason}; "
+            "install a C++ compiler (g++), or set learner.offload_optimizer=false"
+        ) from error
+    return optimizer
 
 
 class MuonAdamW(AdamW):

@@ -21,7 +21,7 @@ from toolrl.config.schema import ModelConfig
 from toolrl.errors import LearnerError
 from toolrl.learner import rendezvous
 from toolrl.learner.collate import demonstration_tokens, policy_tokens
-from toolrl.learner.deepspeed_config import PERSISTENCE_THRESHOLD, inference_config, training_config
+from toolrl.learner.deepspeed_config import inference_config, training_config
 from toolrl.learner.model import load_policy, read_config
 from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, cut_by_length
 from toolrl.types import Group, TrainedGroup
@@ -44,7 +44,6 @@ class LearnerRank:
         device: `cpu` or `cuda`.
         seed: Of whatever is random here.
         total_steps: Optimizer steps of the run, where the schedule ends.
-        persistence_threshold: Elements up to which a parameter stays gathered between passes.
     """
 
     def __init__(
@@ -57,7 +56,6 @@ class LearnerRank:
         device: str = "cpu",
         seed: int = 0,
         total_steps: int = 1,
-        persistence_threshold: int = PERSISTENCE_THRESHOLD,
     ) -> None:
         self._model = model
         self._learner = learner
@@ -66,7 +64,6 @@ class LearnerRank:
         self._device = device
         self._seed = seed
         self._total_steps = total_steps
-        self._persistence = persistence_threshold
         self._trainer: Trainer | None = None
         self._policy_step: PolicyStep | None = None
 
@@ -87,13 +84,8 @@ class LearnerRank:
         from toolrl.learner.policy import PolicyStep
         from toolrl.learner.trainer import Trainer
 
-        common = {
-            "dtype": self._model.dtype,
-            "device": self._device,
-            "hidden_size": config.hidden_size,
-            "persistence_threshold": self._persistence,
-        }
-        training = training_config(**common, clip_grad_norm=self._learner.clip_grad_norm, offload_optimizer=self._learner.offload_optimizer)
+        common = {"dtype": self._model.dtype, "device": self._device, "hidden_size": config.hidden_size}
+        training = training_config(self._learner, **common)
         self._trainer = Trainer(load_policy(self._model, config, training), training, self._learner, self._total_steps)
         reference = self._load_reference(config, common) if self._algo.kl_coef else None
         self._policy_step = PolicyStep(self._trainer, reference, self._algo, self._temperature, self._device)
@@ -181,7 +173,7 @@ class LearnerRank:
     def _load_reference(self, config: Any, common: dict[str, Any]) -> Any:
         from toolrl.learner.trainer import frozen
 
-        settings = inference_config(**common, offload_parameters=self._learner.offload_reference)
+        settings = inference_config(self._learner, **common)
         return frozen(load_policy(self._model, config, settings), settings)
 
 
