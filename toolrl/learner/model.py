@@ -15,6 +15,7 @@ from toolrl.config.schema import ModelConfig
 from toolrl.errors import UserError
 from toolrl.learner.attention import implementation
 from toolrl.learner.network import Policy
+from toolrl.learner.sequence import SequenceParallel
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 UNSUPPORTED_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
@@ -40,25 +41,27 @@ def read_config(path: str) -> Any:
     return config
 
 
-def load_policy(settings: ModelConfig, config: Any, deepspeed: dict[str, Any]) -> Policy:
+def load_policy(settings: ModelConfig, config: Any, deepspeed: dict[str, Any], sequence: SequenceParallel | None = None) -> Policy:
     """Load the weights, each rank keeping its shard only.
 
     Args:
         settings: Where from, and how to compute.
         config: From `read_config`.
         deepspeed: The configuration of the engine that will hold it.
+        sequence: The ranks that share each sequence, if several do.
 
     Raises:
         UserError: The weights are missing, unreadable or incomplete.
     """
     logging.disable_progress_bar()  # one from each rank
+    attention = implementation(settings.attention)
     sharded_loading = HfDeepSpeedConfig(deepspeed)  # Transformers asks whether one is alive
     try:
         causal, loading = AutoModelForCausalLM.from_pretrained(
             settings.path,
             config=config,
             dtype=DTYPES[settings.dtype],
-            attn_implementation=implementation(settings.attention),
+            attn_implementation=sequence.attention(attention, config) if sequence else attention,
             output_loading_info=True,
         )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
@@ -73,7 +76,7 @@ def load_policy(settings: ModelConfig, config: Any, deepspeed: dict[str, Any]) -
     causal.config.use_cache = False
     if settings.gradient_checkpointing:
         causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return Policy(causal)
+    return Policy(causal, sequence)
 
 
 def is_local(path: str) -> bool:

@@ -24,6 +24,7 @@ from toolrl.learner.collate import demonstration_tokens, policy_tokens
 from toolrl.learner.deepspeed_config import inference_config, training_config
 from toolrl.learner.model import load_policy, read_config
 from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, cut_by_length
+from toolrl.learner.sequence import SequenceParallel, check_heads
 from toolrl.types import Group, TrainedGroup
 
 if TYPE_CHECKING:
@@ -78,16 +79,19 @@ class LearnerRank:
             torch.set_num_threads(self._learner.threads)
         torch.manual_seed(self._seed)
         config = read_config(self._model.path)
+        check_heads(config, self._learner.sequence_parallel)
         timeouts = {"start_timeout_s": self._learner.start_timeout_s, "step_timeout_s": self._learner.step_timeout_s}
         rendezvous.join(rank, world_size, master_addr, master_port, device=self._device, **timeouts)
         # DeepSpeed picks its device and finds its group when it is imported.
         from toolrl.learner.policy import PolicyStep
         from toolrl.learner.trainer import Trainer
 
+        size = self._learner.sequence_parallel
+        sequence = SequenceParallel(size, self._learner.step_timeout_s) if size > 1 else None
         common = {"dtype": self._model.dtype, "device": self._device, "hidden_size": config.hidden_size}
         training = training_config(self._learner, **common)
-        self._trainer = Trainer(load_policy(self._model, config, training), training, self._learner, self._total_steps)
-        reference = self._load_reference(config, common) if self._algo.kl_coef else None
+        self._trainer = Trainer(load_policy(self._model, config, training, sequence), training, self._learner, self._total_steps)
+        reference = self._load_reference(config, common, sequence) if self._algo.kl_coef else None
         self._policy_step = PolicyStep(self._trainer, reference, self._algo, self._temperature, self._device)
 
     def step(self, shard: RankShard, groups: Mapping[int, Group]) -> tuple[dict[str, float], dict[int, TrainedGroup]]:
@@ -170,11 +174,11 @@ class LearnerRank:
     def _ready(self) -> Trainer:
         return _after_setup(self._trainer)
 
-    def _load_reference(self, config: Any, common: dict[str, Any]) -> Any:
+    def _load_reference(self, config: Any, common: dict[str, Any], sequence: SequenceParallel | None) -> Any:
         from toolrl.learner.trainer import frozen
 
         settings = inference_config(self._learner, **common)
-        return frozen(load_policy(self._model, config, settings), settings)
+        return frozen(load_policy(self._model, config, settings, sequence), settings)
 
 
 def _after_setup(part: T | None) -> T:
