@@ -3,13 +3,14 @@
     gate shut ─> (drain) ─> pause ─> send ─> manifests equal? ─> drop caches ─> commit version ─> resume ─> probe equal? ─> gate open
 
 Until the gate opens nothing new is sampled. Requests in flight go on after the resume, under the new version; the probe comes after it
-because a paused vLLM answers nothing. Every phase has a deadline and an error that names the phase and the parties. After any error the
-gate stays shut, and what was sampled since the commit must not be trained.
+because a paused vLLM answers nothing. Where learner and engines share their GPUs, they take turns within a push: the engines' weights
+wake before the send, their key-value cache after it, and the learner leaves before the gate opens (`turns`). Every phase has a deadline
+and an error that names the phase and the parties. After any error the gate stays shut, and what was sampled since the commit must not be
+trained.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol, TypeVar
@@ -18,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolrl.config.schema import WeightsConfig
-from toolrl.errors import DeadlineError, ToolRLError, WeightSyncError
+from toolrl.errors import WeightSyncError
 from toolrl.types import PushReport, WeightVersion
 from toolrl.weights.gate import Gate
 from toolrl.weights.manifest import LoadReport, Manifest, differences
 from toolrl.weights.parity import Parity, ParityBound, parity
+from toolrl.weights.phase import phase
 
 T = TypeVar("T")
 
@@ -81,6 +83,22 @@ class PushLearner(Protocol):
         ...
 
 
+class Sharing(Protocol):
+    """What a push does besides, where learner and engines share their GPUs."""
+
+    async def before_send(self) -> None:
+        """Make room for the engines' weights and let them be loaded."""
+        ...
+
+    async def after_send(self) -> None:
+        """Give the engines what else they need to sample."""
+        ...
+
+    async def before_open(self) -> None:
+        """Take the learner off the GPUs."""
+        ...
+
+
 class Publisher:
     """Pushes and verifies; what the loop knows as `protocols.Weights`.
 
@@ -92,6 +110,7 @@ class Publisher:
         dtype: Compute type of learner and engines: float32 or bfloat16.
         probes: Sequences of a parity probe, of two tokens or more.
         drain_timeout_s: Longest wait for the requests in flight where `in_flight` is `drain`.
+        turns: Who is on the GPUs when; None where learner and engines have their own.
     """
 
     def __init__(
@@ -104,6 +123,7 @@ class Publisher:
         dtype: str,
         probes: Sequence[NDArray[np.int32]],
         drain_timeout_s: float,
+        turns: Sharing | None = None,
     ) -> None:
         self._engines = tuple(engines)
         self._learner = learner
@@ -112,6 +132,7 @@ class Publisher:
         self._bound = ParityBound(dtype, settings.parity_bound)
         self._probes = tuple(probes)
         self._drain_timeout_s = drain_timeout_s
+        self._turns = turns
         self._connected = False
         self._pushed = False
 
@@ -134,16 +155,24 @@ class Publisher:
         clock.lap("drain_s")
         await self._phase("pause", {e.name: e.pause(recompute=self._settings.in_flight == "recompute") for e in self._engines})
         clock.lap("pause_s")
+        if self._turns:
+            await self._turns.before_send()
+            clock.lap("wake_s")
         sent = (await self._phase("send", {"learner": self._learner.send()}, sender_s))["learner"]
         clock.lap("send_s")
         await self._verify_manifests(sent)
         self._connected = True
+        if self._turns:
+            await self._turns.after_send()
         await self._phase("reset caches", {e.name: e.reset_caches() for e in self._engines})
         await self._phase("commit", {e.name: e.commit(version) for e in self._engines})
         await self._phase("resume", {e.name: e.resume() for e in self._engines})
         clock.lap("commit_s")
         seen = await self._probe() if self._due(version) else []
         clock.lap("probe_s")
+        if self._turns:
+            await self._turns.before_open()
+            clock.lap("leave_s")
         self._pushed = True
         self._gate.open()
         return PushReport(version, {**clock.metrics(), **_parity_metrics(seen), "weights/bytes": float(sent.num_bytes)})
@@ -170,25 +199,8 @@ class Publisher:
         self._bound.calibrate(list(seen.values()))
         return list(seen.values())
 
-    async def _phase(self, phase: str, parties: Mapping[str, Awaitable[T]], timeout_s: float | None = None) -> dict[str, T]:
-        """Await all parties of a phase. The first failure ends it; past the deadline the late ones are named."""
-        limit_s = self._settings.timeout_s if timeout_s is None else timeout_s
-        tasks = {asyncio.ensure_future(awaitable): name for name, awaitable in parties.items()}
-        try:
-            done, late = await asyncio.wait(tasks, timeout=limit_s, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            for task in tasks:
-                task.cancel()  # no effect on those that are done
-        for task in done:
-            error = task.exception()
-            if isinstance(error, ToolRLError):
-                raise error
-            if error:
-                raise WeightSyncError(f"push, {phase}: {tasks[task]} failed: {error!r}") from error
-        if late:
-            names = ", ".join(sorted(tasks[task] for task in late))
-            raise DeadlineError(f"push, {phase}: no answer from {names} within {limit_s:g} s")
-        return {name: task.result() for task, name in tasks.items()}
+    async def _phase(self, name: str, parties: Mapping[str, Awaitable[T]], timeout_s: float | None = None) -> dict[str, T]:
+        return await phase(f"push, {name}", parties, self._settings.timeout_s if timeout_s is None else timeout_s)
 
 
 class _Clock:
