@@ -179,7 +179,7 @@ async def race(config: RlConfig, inputs: Inputs, stage: Stage, peer: Peer, steps
         evaluation=config.eval,
         checkpoint=config.checkpoint,
         sampling=sampling_of(config),
-        advantage_eps=config.algo.advantage_eps,
+        algo=config.algo,
         prompts=inputs.train,
         engines=pool,
         scorer=scorer,

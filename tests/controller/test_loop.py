@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 
+from toolrl.config.learning import AlgoConfig
 from toolrl.config.schema import CheckpointConfig, EvalConfig, LoopConfig
 from toolrl.controller.loop import Controller
 from toolrl.errors import (
@@ -32,7 +33,7 @@ def controller(world, *, state=None, staleness=0, refill=False, prompts=P, max_d
         evaluation=EvalConfig(every=eval_every),
         checkpoint=CheckpointConfig(every=save_every, best=best),
         sampling=Sampling(n=N, temperature=1.0, top_p=1.0, max_tokens=3),
-        advantage_eps=0.0,
+        algo=AlgoConfig(advantage_eps=0.0),
         state=state or RunState(),
         **world.parts,
     )

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from toolrl.algo.advantage import trajectory
+from toolrl.algo.advantage import trajectories
+from toolrl.config.learning import AlgoConfig
 from toolrl.controller.report import batch_metrics, rates
 from toolrl.types import Batch, GroupRef, Reason, ScoredGroup, Verdict
+
+ALGO = AlgoConfig(advantage_eps=0.0)
 
 
 def scored(draw, verdicts, *, oldest=0, tokens=4):
@@ -21,7 +24,7 @@ FAILED = Verdict(None, Reason.VERIFIER_ERROR)
 
 def test_replaced_groups_count_for_rewards_but_not_for_work():
     groups = [scored(0, [RIGHT, WRONG]), scored(1, [WRONG, WRONG], tokens=6)]
-    metrics = batch_metrics(Batch(0, (trajectory(groups[0], 0.0),), (groups[1],)), 0)
+    metrics = batch_metrics(Batch(0, trajectories(ALGO, [groups[0]], 0), (groups[1],)), 0)
     assert metrics["reward/mean"] == 1 / 4
     assert metrics["loop/dull_share"] == 1 / 2
     assert (metrics["loop/draws"], metrics["loop/completions"], metrics["loop/tokens"]) == (2, 2, 8)
@@ -29,13 +32,13 @@ def test_replaced_groups_count_for_rewards_but_not_for_work():
 
 
 def test_a_failed_verdict_is_no_reward_of_0():
-    metrics = batch_metrics(Batch(0, (trajectory(scored(0, [RIGHT, FAILED]), 0.0),)), 0)
+    metrics = batch_metrics(Batch(0, trajectories(ALGO, [scored(0, [RIGHT, FAILED])], 0)), 0)
     assert (metrics["reward/mean"], metrics["reward/failed_share"], metrics["reward/format_right"]) == (1, 0.5, 1)
     assert metrics["reward/reason/verifier_error"] == 0.5
 
 
 def test_without_any_reward_there_is_no_mean():
-    metrics = batch_metrics(Batch(0, (trajectory(scored(0, [FAILED, FAILED]), 0.0),)), 0)
+    metrics = batch_metrics(Batch(0, trajectories(ALGO, [scored(0, [FAILED, FAILED])], 0)), 0)
     assert metrics["reward/failed_share"] == 1
     assert "reward/mean" not in metrics
 
@@ -45,20 +48,20 @@ def test_what_bfcl_says_is_told_beside_what_the_mode_says():
     forgiven = Verdict(0.0, Reason.WRONG_VALUE, format_right=True, bfcl_right=True)  # no, yes
     wrong = Verdict(0.0, Reason.WRONG_NAME, format_right=True, bfcl_right=False)  # no, no
     failed = replace(FAILED, bfcl_right=True)  # not judged
-    metrics = batch_metrics(Batch(0, (trajectory(scored(0, [right, forgiven, wrong, wrong, failed]), 0.0),)), 0)
+    metrics = batch_metrics(Batch(0, trajectories(ALGO, [scored(0, [right, forgiven, wrong, wrong, failed])], 0)), 0)
     assert metrics["reward/bfcl_right"] == 2 / 4
     assert metrics["reward/strict_bfcl_agreement"] == 3 / 4
     assert metrics["reward/content_right"] == 1 / 4
 
 
 def test_where_bfcl_was_not_asked_nothing_is_told():
-    metrics = batch_metrics(Batch(0, (trajectory(scored(0, [RIGHT, WRONG]), 0.0),)), 0)
+    metrics = batch_metrics(Batch(0, trajectories(ALGO, [scored(0, [RIGHT, WRONG])], 0)), 0)
     assert not [name for name in metrics if "bfcl" in name]
 
 
 @pytest.mark.parametrize(("oldest", "bound"), [(2, 2), (6, 9)])
 def test_staleness_out_of_bounds_is_an_assertion(oldest, bound):
-    batch = Batch(5, (trajectory(scored(8, [RIGHT, WRONG], oldest=oldest), 0.0),))
+    batch = Batch(5, trajectories(ALGO, [scored(8, [RIGHT, WRONG], oldest=oldest)], 0))
     with pytest.raises(AssertionError, match=f"draw 8 was sampled by version {oldest} and trains version 5; bound {bound}"):
         batch_metrics(batch, bound)
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from toolrl.algo.advantage import group_advantages
+from toolrl.algo.advantage import advantages
+from toolrl.config.learning import AlgoConfig
 from toolrl.testing.demo_model import tiny_model
 from toolrl.types import Batch, Completion, Draw, Group, Prompt, Reason, ScoredGroup, Trajectory, Verdict, VersionSpan, WeightVersion
 
@@ -135,7 +136,7 @@ class Made:
             rewards = [1.0] * n if dull else list(rng.integers(0, 2, n).astype(float))
             verdicts = tuple(Verdict(reward, Reason.CORRECT if reward else Reason.WRONG_NAME) for reward in rewards)
             scored = ScoredGroup(group.ref(None, engine="e", sample_s=0.0), verdicts)
-            trajectories.append(Trajectory(scored, group_advantages(rewards, 1e-6)))
+            trajectories.append(Trajectory(scored, advantages(AlgoConfig(), [rewards])[0]))
             self.groups[number] = group
             self.rows.append([(group, i, advantage) for i, advantage in enumerate(trajectories[-1].advantages)])
         self.batch = Batch(WeightVersion(0), tuple(trajectories))

@@ -4,6 +4,7 @@ import asyncio
 import re
 from pathlib import Path
 
+from toolrl.config.learning import AlgoConfig
 from toolrl.config.schema import CheckpointConfig, EvalConfig, LoopConfig
 from toolrl.controller.loop import Controller
 from toolrl.monitor.metrics import METRICS, describe
@@ -21,7 +22,7 @@ def test_every_metric_of_the_loop_is_in_the_table():
         evaluation=EvalConfig(every=1),
         checkpoint=CheckpointConfig(every=1),
         sampling=Sampling(n=4, temperature=1.0, top_p=1.0, max_tokens=3),
-        advantage_eps=1e-6,
+        algo=AlgoConfig(),
         state=RunState(),
         **{**world.parts, "clock": iter(range(10**6)).__next__},
     )

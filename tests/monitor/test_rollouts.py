@@ -7,11 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from toolrl.algo.advantage import trajectory
+from toolrl.algo.advantage import trajectories
+from toolrl.config.learning import AlgoConfig
 from toolrl.errors import RunFolderError
 from toolrl.monitor.rollouts import GROUPS_AT_A_TIME, SCHEMA, RolloutWriter, files, find, read, stream
 from toolrl.testing.fakes import World, as_trained
 from toolrl.types import Batch, Completion, Draw, Group, Prompt, Reason, Sampling, ScoredGroup, Verdict, VersionSpan
+
+ALGO = AlgoConfig(advantage_eps=0.0)
 
 
 async def identity(handles):
@@ -46,7 +49,7 @@ FAILED = Verdict(None, Reason.VERIFIER_ERROR)
 
 def two_groups():
     """Draw 9 is trained, draw 8 was replaced."""
-    return Batch(4, (trajectory(hand_made(9, [RIGHT, WRONG, FAILED]), 0.0),), (hand_made(8, [WRONG, WRONG, WRONG]),))
+    return Batch(4, trajectories(ALGO, [hand_made(9, [RIGHT, WRONG, FAILED])], 0), (hand_made(8, [WRONG, WRONG, WRONG]),))
 
 
 def test_a_row_says_everything_about_its_completion(tmp_path):
@@ -116,14 +119,14 @@ def test_only_a_few_groups_are_fetched_at_a_time(tmp_path):
         sizes.append(len(handles))
         return list(reversed(handles))  # the order of an answer is not relied upon
 
-    batch = Batch(0, tuple(trajectory(hand_made(n, [RIGHT, WRONG]), 0.0) for n in range(2 * GROUPS_AT_A_TIME + 5)))
+    batch = Batch(0, trajectories(ALGO, [hand_made(n, [RIGHT, WRONG]) for n in range(2 * GROUPS_AT_A_TIME + 5)], 0))
     asyncio.run(writer(tmp_path, fetch=fetch).write(batch, as_trained(batch)))
     assert sizes == [GROUPS_AT_A_TIME, GROUPS_AT_A_TIME, 5]
     assert read(tmp_path, ["draw"]).column("draw").to_pylist() == [n for n in range(2 * GROUPS_AT_A_TIME + 5) for _ in range(2)]
 
 
 def test_text_that_is_not_unicode_is_kept_readable(tmp_path):
-    batch = Batch(0, (trajectory(hand_made(0, [RIGHT, WRONG], text="a\ud800b"), 0.0),))
+    batch = Batch(0, trajectories(ALGO, [hand_made(0, [RIGHT, WRONG], text="a\ud800b")], 0))
     asyncio.run(writer(tmp_path).write(batch, as_trained(batch)))
     assert read(tmp_path, ["text"]).column("text").to_pylist() == ["a\\ud800b"] * 2
 
@@ -138,14 +141,14 @@ def test_a_file_that_could_not_be_finished_is_not_there(tmp_path, error):
             raise error
         return handles
 
-    batch = Batch(0, tuple(trajectory(hand_made(n, [RIGHT, WRONG]), 0.0) for n in range(GROUPS_AT_A_TIME + 1)))
+    batch = Batch(0, trajectories(ALGO, [hand_made(n, [RIGHT, WRONG]) for n in range(GROUPS_AT_A_TIME + 1)], 0))
     with pytest.raises(type(error)):
         asyncio.run(writer(tmp_path, fetch=fetch).write(batch, as_trained(batch)))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_cancelling_in_the_middle_of_a_write_waits_for_the_disk(tmp_path):
-    batch = Batch(0, tuple(trajectory(hand_made(n, [RIGHT, WRONG]), 0.0) for n in range(3 * GROUPS_AT_A_TIME)))
+    batch = Batch(0, trajectories(ALGO, [hand_made(n, [RIGHT, WRONG]) for n in range(3 * GROUPS_AT_A_TIME)], 0))
 
     async def cancelled_after(turns):
         task = asyncio.create_task(writer(tmp_path).write(batch, as_trained(batch)))
@@ -166,7 +169,7 @@ def test_the_groups_of_the_engines_can_be_written(tmp_path):
         await world.weights.publish(0)
         refs = [await world.engines.sample(world.prompts.draw(n), Sampling(4, 1.0, 1.0, 3)) for n in range(3)]
         scored = [await world.scorer.score(ref) for ref in refs]
-        batch = Batch(0, tuple(trajectory(s, 0.0) for s in scored))
+        batch = Batch(0, trajectories(ALGO, scored, 0))
         await writer(tmp_path).write(batch, as_trained(batch))
 
     asyncio.run(go())
@@ -177,7 +180,7 @@ def test_the_groups_of_the_engines_can_be_written(tmp_path):
 
 def test_files_are_read_in_the_order_of_their_versions_and_unfinished_ones_are_not(tmp_path):
     for version in (10, 9, 11):
-        batch = Batch(version - 1, (trajectory(hand_made(version, [RIGHT, WRONG]), 0.0),))
+        batch = Batch(version - 1, trajectories(ALGO, [hand_made(version, [RIGHT, WRONG])], 0))
         asyncio.run(writer(tmp_path).write(batch, as_trained(batch)))
     (tmp_path / ".version-000012.parquet.tmp").write_bytes(b"half")
     assert list(files(tmp_path)) == [9, 10, 11]
@@ -191,7 +194,7 @@ def test_an_empty_folder_has_no_rows(tmp_path):
 
 def three_versions(folder):
     for version in (1, 2, 3):
-        batch = Batch(version - 1, tuple(trajectory(hand_made(n, [RIGHT, WRONG]), 0.0) for n in (2 * version, 2 * version + 1)))
+        batch = Batch(version - 1, trajectories(ALGO, [hand_made(n, [RIGHT, WRONG]) for n in (2 * version, 2 * version + 1)], 0))
         asyncio.run(writer(folder).write(batch, as_trained(batch)))
 
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from toolrl.algo.advantage import trajectory
+from toolrl.algo.advantage import trajectories
+from toolrl.config.learning import AlgoConfig
 from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.errors import ConfigError, LearnerError, PlacementError, RunFolderError
@@ -20,6 +21,7 @@ from toolrl.monitor.rundir import MAY_CHANGE, RunFolder, check
 from toolrl.testing.fakes import as_trained
 from toolrl.types import Batch, GroupRef, Reason, ScoredGroup, Verdict
 
+ALGO = AlgoConfig(advantage_eps=0.0)
 CONFIG = load(RlConfig, ["model.path=demo://start", "data.train=demo://train"])
 
 
@@ -39,7 +41,7 @@ def fill(folder, versions):
         sink.write(version, {"reward/mean": folder.attempt})
         if version:
             group = ScoredGroup(GroupRef(1, "p", 1, (1,), (0,), (False,), "e", 0.1, None), (Verdict(1.0, Reason.CORRECT),))
-            batch = Batch(version - 1, (trajectory(group, 0.0),))
+            batch = Batch(version - 1, trajectories(ALGO, [group], 0))
             asyncio.run(log.write(batch, as_trained(batch)))
     sink.close()
 

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from toolrl.algo.advantage import trajectory
+from toolrl.algo.advantage import trajectories
+from toolrl.config.learning import AlgoConfig
 from toolrl.config.load import load
 from toolrl.config.schema import CheckpointConfig, EvalConfig, LoopConfig, RlConfig
 from toolrl.controller.loop import Controller
@@ -17,6 +18,7 @@ from toolrl.monitor.summary import summarise
 from toolrl.testing.fakes import World, as_trained
 from toolrl.types import Batch, GroupRef, Reason, RunState, Sampling, ScoredGroup, Verdict
 
+ALGO = AlgoConfig(advantage_eps=0.0)
 CONFIG = load(RlConfig, ["model.path=demo://start", "data.train=demo://train"])
 
 
@@ -54,7 +56,7 @@ def test_the_numbers_of_a_run_by_hand(tmp_path):
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     verdicts = [Verdict(1.0, Reason.CORRECT), Verdict(0.0, Reason.WRONG_NAME), Verdict(0.0, Reason.WRONG_NAME)]
     group = ScoredGroup(GroupRef(1, "p", 1, (1,) * 3, (0,) * 3, (False,) * 3, "e", 0.1, None), tuple(verdicts))
-    batch = Batch(0, (trajectory(group, 0.0),), (group,))
+    batch = Batch(0, trajectories(ALGO, [group], 0), (group,))
     asyncio.run(RolloutWriter(tmp_path / "rollouts", keep="share", fetch=identity, attempt=1).write(batch, as_trained(batch)))
     summary = summarise(path, tmp_path / "rollouts", "checkpoints/version-000008")
     expected = {
@@ -108,7 +110,7 @@ def run(folder, world, state):
         evaluation=EvalConfig(every=3),
         checkpoint=CheckpointConfig(every=2),
         sampling=Sampling(n=4, temperature=1.0, top_p=1.0, max_tokens=3),
-        advantage_eps=0.0,
+        algo=AlgoConfig(advantage_eps=0.0),
         state=state,
         **parts,
     )

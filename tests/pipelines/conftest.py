@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from toolrl.algo.advantage import trajectory
+from toolrl.algo.advantage import trajectories
+from toolrl.config.learning import AlgoConfig
 from toolrl.config.load import to_yaml
 from toolrl.config.schema import DataConfig, ModelConfig, RewardConfig, RlConfig
 from toolrl.monitor.prompts import write_prompts
@@ -18,6 +19,7 @@ from toolrl.reward.verifier import make_verifier
 from toolrl.testing.fakes import as_trained
 from toolrl.types import Batch, Completion, Draw, Group, Message, Prompt, ScoredGroup, Tool, ToolCall, VersionSpan
 
+ALGO = AlgoConfig(advantage_eps=0.0)
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "days": {"type": "integer", "default": 3}},
@@ -101,6 +103,6 @@ async def _write(folder, keep, version, scored, dropped):
     async def fetch(handles):
         return handles
 
-    trained = tuple(trajectory(each, 0.0) for each in scored if each.group.draw not in dropped)
+    trained = trajectories(ALGO, [each for each in scored if each.group.draw not in dropped], 0)
     batch = Batch(version - 1, trained, tuple(each for each in scored if each.group.draw in dropped))
     await RolloutWriter(folder, keep=keep, fetch=fetch, attempt=1).write(batch, as_trained(batch))

@@ -24,7 +24,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from toolrl.algo.advantage import trajectory
+from toolrl.algo.advantage import trajectories
+from toolrl.config.learning import AlgoConfig
 from toolrl.config.schema import CheckpointConfig, EvalConfig, LoopConfig
 from toolrl.controller.parts import first_failure, part
 from toolrl.controller.report import batch_metrics, rates
@@ -43,7 +44,7 @@ class Controller:
         evaluation: When to evaluate.
         checkpoint: When to save.
         sampling: How training completions are sampled.
-        advantage_eps: Added to a group's standard deviation.
+        algo: How rewards become advantages.
         prompts: Draws by number.
         engines: Sample groups.
         scorer: Verifies groups.
@@ -64,7 +65,7 @@ class Controller:
         evaluation: EvalConfig,
         checkpoint: CheckpointConfig,
         sampling: Sampling,
-        advantage_eps: float,
+        algo: AlgoConfig,
         prompts: PromptSource,
         engines: Engines,
         scorer: Scorer,
@@ -79,7 +80,7 @@ class Controller:
     ) -> None:
         self.state = state
         self._loop, self._evaluation, self._checkpoint = loop, evaluation, checkpoint
-        self._sampling, self._advantage_eps = sampling, advantage_eps
+        self._sampling, self._algo = sampling, algo
         self._prompts, self._engines, self._scorer = prompts, engines, scorer
         self._learner, self._weights, self._evaluator = learner, weights, evaluator
         self._store, self._rollout_log, self._sink = store, rollout_log, sink
@@ -171,7 +172,7 @@ class Controller:
                 raise NothingToLearnError(_nothing_to_learn(in_row, self._loop.max_dull_in_row))
             window.top_up(version, size - len(trained))
         window.expire(WeightVersion(version + 1 - self._loop.max_staleness))
-        return Batch(version, tuple(trajectory(scored, self._advantage_eps) for scored in trained), tuple(dropped))
+        return Batch(version, trajectories(self._algo, trained, self._sampling.max_tokens), tuple(dropped))
 
     async def _learn_and_push(self, batch: Batch) -> tuple[StepReport, dict[str, float]]:
         """Train `batch` and commit its version. Returns the report and the push's metrics.

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from toolrl.algo.loss import kl_k3
+from toolrl.algo.kl import kl
 
 PARTS = ("forward_s", "backward_s", "optimizer_s", "old_logprobs_s", "reference_s")
 SUMS = ("tokens", "loss", "policy", "kl", "entropy", "clipped", "real", "computed", "abs_dlogp", "k3_dlogp", "weight", "weight2")
@@ -43,7 +43,7 @@ class Meter:
         """Compare the two log-probabilities of sampled tokens, under the weights at the start of the batch."""
         d = learner_logp - engine_logp
         weight = d.double().exp()
-        self.add(abs_dlogp=d.abs(), k3_dlogp=kl_k3(engine_logp, learner_logp), weight=weight, weight2=weight.square())
+        self.add(abs_dlogp=d.abs(), k3_dlogp=kl("k3", engine_logp, learner_logp), weight=weight, weight2=weight.square())
         self.raise_to("dlogp", d.abs())
 
     @contextmanager

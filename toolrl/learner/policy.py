@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from toolrl.algo.loss import bounded_exp, clipped_policy_loss, importance_weights, kl_k3
+from toolrl.algo.objective import objective
 from toolrl.config.learning import AlgoConfig
 from toolrl.learner.collate import PolicyTokens, Tokens
 from toolrl.learner.measure import PARTS, Meter, summed
@@ -80,24 +80,28 @@ class PolicyStep:
             logp, entropy = self._trainer.forward(micro.tokens, self._temperature)
             # With one optimizer step the weights are still those of the start: the ratio is 1, and a pass is saved.
             old = logp.detach() if old is None else old
-            loss = self._loss(micro, logp, old, reference, meter)
+            loss = self._loss(micro, logp, entropy, old, reference, meter)
         with meter.seconds("backward_s"):
             self._trainer.backward(loss, denominator)
         meter.add(tokens=len(logp), loss=loss, entropy=entropy, real=micro.tokens.num_real, computed=micro.tokens.input_ids.numel())
         meter.engine_mismatch(old, micro.engine_logp)
 
-    def _loss(self, micro: PolicyTokens, logp: Tensor, old: Tensor, reference: Tensor | None, meter: Meter) -> Tensor:
-        algo = self._algo
-        weight = importance_weights(old, micro.engine_logp, mode=algo.importance, cap=algo.importance_cap)
-        loss, clipped = clipped_policy_loss(logp, old, micro.advantage, clip_low=algo.clip_low, clip_high=algo.clip_high)
-        loss = loss * weight
-        meter.add(policy=loss, clipped=clipped)
-        meter.raise_to("ratio", bounded_exp(logp.detach() - old))
-        if reference is None:
-            return loss
-        kl = kl_k3(logp, reference)
-        meter.add(kl=kl)
-        return loss + algo.kl_coef * kl
+    def _loss(self, micro: PolicyTokens, logp: Tensor, entropy: Tensor, old: Tensor, reference: Tensor | None, meter: Meter) -> Tensor:
+        terms = objective(
+            self._algo,
+            logp=logp,
+            entropy=entropy,
+            old_logp=old,
+            engine_logp=micro.engine_logp,
+            reference_logp=reference,
+            advantage=micro.advantage,
+            segments=micro.segments,
+        )
+        meter.add(policy=terms.policy * terms.importance, clipped=terms.clipped)
+        meter.raise_to("ratio", terms.ratio)
+        if terms.kl is not None:
+            meter.add(kl=terms.kl)
+        return terms.loss
 
 
 def _metrics(total: dict[str, float], norms: list[float], rates: list[float], kl_coef: float, *, skipped: int) -> dict[str, float]:

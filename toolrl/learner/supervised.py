@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from toolrl.algo.loss import cross_entropy
+from toolrl.algo.cross_entropy import cross_entropy
 from toolrl.learner.collate import Tokens
 from toolrl.learner.measure import Meter, summed
 from toolrl.learner.trainer import Trainer

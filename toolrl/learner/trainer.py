@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from toolrl.algo.loss import aggregate
+from toolrl.algo.aggregate import aggregate
 from toolrl.config.learning import LearnerConfig
 from toolrl.errors import CheckpointError, LearnerError
 from toolrl.learner.collate import Tokens
@@ -42,6 +42,7 @@ class Trainer:
 
     def __init__(self, policy: Policy, config: dict[str, Any], settings: LearnerConfig, total_steps: int) -> None:
         self.optimizer_steps = 0
+        self._has_frozen = not all(parameter.requires_grad for parameter in policy.parameters())
         self._engine, *_ = deepspeed.initialize(
             model=policy,
             optimizer=build_optimizer(policy.causal, settings),
@@ -49,6 +50,11 @@ class Trainer:
             config=config,
         )
         self._engine.train()
+
+    @property
+    def engine(self) -> Any:
+        """The DeepSpeed engine, for who moves or inspects its states."""
+        return self._engine
 
     @property
     def causal(self) -> Any:
@@ -86,9 +92,11 @@ class Trainer:
         return float(self._engine.get_global_grad_norm()), lr
 
     def save(self, folder: Path) -> None:
-        """Write this rank's part of a checkpoint. Collective."""
+        """Write this rank's part of a checkpoint; what is frozen is in the start checkpoint already. Collective."""
         state = {"optimizer_steps": self.optimizer_steps, "rng": torch.get_rng_state()}
-        self._engine.save_checkpoint(str(folder), tag=TAG, client_state={"toolrl": state}, save_latest=False)
+        self._engine.save_checkpoint(
+            str(folder), tag=TAG, client_state={"toolrl": state}, save_latest=False, exclude_frozen_parameters=self._has_frozen
+        )
 
     def load(self, folder: Path) -> None:
         """Continue from a checkpoint of as many ranks. Collective.
@@ -97,18 +105,10 @@ class Trainer:
             CheckpointError: There is none, or it belongs to another model or number of ranks.
         """
         try:
-            found, client_state = self._engine.load_checkpoint(str(folder), tag=TAG)
+            found, client_state = self._engine.load_checkpoint(str(folder), tag=TAG, load_module_strict=not self._has_frozen)
         except (OSError, KeyError, ValueError, RuntimeError, AssertionError, deepspeed.runtime.zero.utils.ZeRORuntimeException) as error:
             raise CheckpointError(f"{folder}: does not fit this learner: {error}") from error
         if found is None:
             raise CheckpointError(f"{folder}: holds no checkpoint of a learner of {dist.get_world_size()} ranks")
         self.optimizer_steps = client_state["toolrl"]["optimizer_steps"]
         torch.set_rng_state(client_state["toolrl"]["rng"])
-
-
-def frozen(policy: Policy, config: dict[str, Any]) -> Any:
-    """Return an engine that only computes: the reference model, sharded over the same ranks."""
-    policy.requires_grad_(False)
-    engine, *_ = deepspeed.initialize(model=policy, config=config)
-    engine.eval()
-    return engine

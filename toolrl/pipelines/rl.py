@@ -106,7 +106,7 @@ async def _train(
             evaluation=config.eval,
             checkpoint=config.checkpoint,
             sampling=sampling_of(config),
-            advantage_eps=config.algo.advantage_eps,
+            algo=config.algo,
             prompts=inputs.train,
             engines=pool,
             scorer=scorer,

@@ -1,0 +1,1 @@
+"""The estimators of `algo.advantage`, one file each; `toolrl.algo.advantage` is their door."""

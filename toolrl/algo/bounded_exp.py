@@ -1,0 +1,14 @@
+"""An exponential that neither overflows nor goes dead far out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+EXP_LIMIT = 10.0
+"""Nats above which `exp` continues as its tangent: no overflow, and the gradient stays alive instead of being clamped to 0."""
+
+
+def bounded_exp(x: Tensor) -> Tensor:
+    """Return `exp(x)`, continued as its tangent above `EXP_LIMIT`."""
+    return torch.exp(x.clamp(max=EXP_LIMIT)) * (1 + (x - EXP_LIMIT).clamp(min=0))

@@ -1,0 +1,1 @@
+"""The corrections of `algo.importance`, one file each; `toolrl.algo.importance_weights` is their door."""
