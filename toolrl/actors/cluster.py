@@ -98,6 +98,12 @@ def granted(placement: Placement, *, timeout_s: float) -> Iterator[PlacementGrou
         remove_placement_group(group)
 
 
+def nodes_of(group: PlacementGroup) -> list[str]:
+    """Return the id of the node of each bundle of a granted `group`."""
+    on: dict[int, str] = ray.util.placement_group_table(group)["bundles_to_node_id"]
+    return [on[index] for index in range(len(on))]
+
+
 def options_for(role: str, placement: Placement, group: PlacementGroup, *, cpus: float, gpus: float, env: dict[str, str]) -> dict[str, Any]:
     """Return the Ray options of the actor `role`: its bundle, its share of it, its environment."""
     index = next(i for i, bundle in enumerate(placement.bundles) if role in bundle.roles)

@@ -93,6 +93,14 @@ class EngineHandle:
         """Go on where `pause` stopped."""
         await self._call("resume")
 
+    async def sleep(self, level: int) -> None:
+        """Give the GPU's memory back; nothing may be in flight."""
+        await self._call("sleep", level)
+
+    async def wake(self, tag: str) -> None:
+        """Take the memory of `weights` or `kv_cache` again."""
+        await self._call("wake", tag)
+
     async def manifest(self) -> list[LoadReport]:
         """Return what each worker was given in the last push."""
         reports: list[LoadReport] = await self._call("manifest")

@@ -72,6 +72,14 @@ class LearnerGroup:
         found: list[NDArray[np.float32]] = (await self._all("probing the learner", "probe", list(sequences)))[0]
         return found
 
+    async def onload(self) -> None:
+        """Bring everything that trains back to the GPUs, where it shares them with engines."""
+        await self._all("moving the learner in", "onload")
+
+    async def offload(self, *, parameters: bool) -> None:
+        """Move gradients and optimizer states to host memory; with `parameters`, the model's shards too."""
+        await self._all("moving the learner out", "offload", parameters)
+
     async def save(self, folder: Path, *, timeout_s: float) -> None:
         """Let every rank write its part of a checkpoint into `folder`."""
         await self._all("saving a checkpoint", "save", str(folder), timeout_s=timeout_s)
@@ -129,6 +137,10 @@ class LearnerActor:
         host = ray.util.get_node_ip_address()
         return host, _free_port(host)
 
+    def gpus(self) -> list[str]:
+        """Return the GPUs that Ray gave this rank, as `CUDA_VISIBLE_DEVICES` names them; asked before anything touches one."""
+        return [str(gpu) for gpu in ray.get_gpu_ids()]
+
     def setup(self, host: str, port: int) -> None:
         """Join the group and load the model."""
         self._learner.setup(self._rank, self._world_size, host, port)
@@ -172,6 +184,14 @@ class LearnerActor:
     def probe(self, sequences: Sequence[NDArray[np.int32]]) -> list[NDArray[np.float32]]:
         """Return log-probabilities at temperature 1."""
         return self._learner.logprobs(sequences, 1.0)
+
+    def onload(self) -> None:
+        """Bring what was moved out back to the GPU."""
+        self._learner.onload()
+
+    def offload(self, parameters: bool) -> None:
+        """Move gradients and optimizer states to host memory; with `parameters`, the model's shards too."""
+        self._learner.offload(parameters=parameters)
 
     def save(self, folder: str) -> None:
         """Write this rank's part of a checkpoint."""

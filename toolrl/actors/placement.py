@@ -3,13 +3,16 @@
 configuration ─> bundles (CPUs, GPUs, roles) ─> fit onto nodes ─> asked / there / short ─> Ray placement group
 
 A bundle is never split over nodes, so an engine's tensor-parallel devices share one. Disaggregated and colocated
-placement differ only in which roles a bundle carries.
+placement differ only in which roles a bundle carries: a colocated bundle holds the GPUs of one engine and the learner
+ranks that share them, one rank for each of its workers. Ray decides which node a bundle gets; bundles that ask for the same
+are then given their roles anew, node by node, so that the learner ranks of a node have consecutive numbers. What works within
+a node (a second copy of the parameters, ranks that share a sequence, NCCL's rings) relies on that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from toolrl.config.learning import LearnerConfig
 from toolrl.config.schema import RlConfig
@@ -112,3 +115,23 @@ def fit(bundles: Sequence[Bundle], nodes: Sequence[Node]) -> Placement:
                 node_of[index] = node
                 break
     return Placement(tuple(bundles), tuple(nodes), tuple(node_of))
+
+
+def arranged(placement: Placement, granted_on: Sequence[str]) -> Placement:
+    """Return `placement` with its roles dealt node by node, among the bundles that ask for the same and carry the same kinds of actor.
+
+    Args:
+        placement: What was asked.
+        granted_on: The node that each bundle was really given.
+    """
+    order = {node: i for i, node in reversed(list(enumerate(granted_on)))}  # nodes by the first bundle on them
+    alike: dict[tuple[float, int, tuple[str, ...]], list[int]] = {}
+    for index, bundle in enumerate(placement.bundles):
+        kinds = tuple(role.partition("-")[0] for role in bundle.roles)
+        alike.setdefault((bundle.cpus, bundle.gpus, kinds), []).append(index)
+    roles = [bundle.roles for bundle in placement.bundles]
+    for members in alike.values():
+        by_node = sorted(members, key=lambda index: (order[granted_on[index]], index))
+        for index, given in zip(by_node, [placement.bundles[member].roles for member in members], strict=True):
+            roles[index] = given
+    return replace(placement, bundles=tuple(replace(b, roles=r) for b, r in zip(placement.bundles, roles, strict=True)))

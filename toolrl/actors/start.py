@@ -1,6 +1,10 @@
-"""A run's actors: created in their bundles, with the environment each needs, and started together.
+"""A run's actors: created in their bundles, with the environment each needs.
 
 The environment is set by Ray before a process starts, because vLLM, DeepSpeed and OpenMP read theirs when they are imported.
+
+GPUs that are shared: Ray gives a GPU to one actor, and a share of one (`num_gpus=0.5`) says nothing of which. So in a colocated run each
+learner rank asks for its whole GPU, and says which it got; the engine of the same bundle asks for none and is told by
+`CUDA_VISIBLE_DEVICES` to use those of its ranks, in their order: worker k of the engine beside rank k of the bundle.
 """
 
 from __future__ import annotations
@@ -11,14 +15,16 @@ from typing import Any
 import ray
 from ray.util.placement_group import PlacementGroup
 
-from toolrl.actors.cluster import options_for
+from toolrl.actors.cluster import nodes_of, options_for
 from toolrl.actors.engine import MAX_CALLS, EngineActor, EngineHandle
 from toolrl.actors.learner import LearnerActor, SenderSettings
-from toolrl.actors.placement import Placement
+from toolrl.actors.placement import Placement, arranged
 from toolrl.actors.reward import RewardActor
+from toolrl.actors.wait import gather
 from toolrl.config.learning import LearnerConfig
 from toolrl.config.schema import EngineConfig
 from toolrl.config.task import RewardConfig
+from toolrl.errors import LearnerError, PlacementError
 from toolrl.protocols import Verifier
 from toolrl.rollout.settings import EngineSettings, environment
 
@@ -29,16 +35,22 @@ class Stage:
     """Where actors are put: a granted placement."""
 
     def __init__(self, placement: Placement, group: PlacementGroup, *, on_gpu: bool) -> None:
-        self._placement = placement
+        self._placement = arranged(placement, nodes_of(group))
         self._group = group
         self._on_gpu = on_gpu
 
-    def engines(self, settings: Sequence[EngineSettings], config: EngineConfig, *, timeout_s: float) -> list[EngineHandle]:
-        """Create the engines' actors; `timeout_s` bounds each of their control calls."""
+    def engines(
+        self, settings: Sequence[EngineSettings], config: EngineConfig, *, timeout_s: float, shared: Sequence[Sequence[str]] | None = None
+    ) -> list[EngineHandle]:
+        """Create the engines' actors; `timeout_s` bounds each of their control calls.
+
+        `shared` has for each engine the GPUs that are given to learner ranks already (`gpus_of`); None: every engine has its own.
+        """
         handles = []
-        for each in settings:
-            gpus = float(each.tensor_parallel) if self._on_gpu else 0.0
-            options = self._options(each.name, config.cpus, gpus, environment(each)) | {"max_concurrency": MAX_CALLS}
+        for index, each in enumerate(settings):
+            gpus = float(each.tensor_parallel) if self._on_gpu and shared is None else 0.0
+            env = environment(each) | (visible(shared[index]) if shared is not None else {})
+            options = self._options(each.name, config.cpus, gpus, env) | {"max_concurrency": MAX_CALLS}
             handles.append(EngineHandle(each, ray.remote(EngineActor).options(**options).remote(each), timeout_s=timeout_s))
         return handles
 
@@ -59,3 +71,27 @@ class Stage:
 
     def _options(self, role: str, cpus: float, gpus: float, env: dict[str, str]) -> dict[str, Any]:
         return options_for(role, self._placement, self._group, cpus=cpus, gpus=gpus, env=env)
+
+
+async def gpus_of(ranks: Sequence[Any], per_engine: int, *, timeout_s: float) -> list[tuple[str, ...]]:
+    """Return for each engine of `per_engine` workers the GPUs of the learner ranks in its bundle, in the order of the ranks.
+
+    Raises:
+        PlacementError: A rank was not given exactly one GPU.
+        DeadlineError: A rank's process did not start in time.
+    """
+    calls = {f"learner-{i}": rank.gpus.remote() for i, rank in enumerate(ranks)}
+    found = await gather("asking for the learner's GPUs", calls, timeout_s=timeout_s, error=LearnerError)
+    for name, gpus in zip(calls, found, strict=True):
+        if len(gpus) != 1:
+            raise PlacementError(f"{name} was given {len(gpus)} GPUs by Ray ({', '.join(gpus)}); a rank of a colocated run has one")
+    flat = [gpu for (gpu,) in found]
+    return [tuple(flat[start : start + per_engine]) for start in range(0, len(flat), per_engine)]
+
+
+def visible(gpus: Sequence[str]) -> dict[str, str]:
+    """Return the environment of an actor that asks Ray for no GPU and uses `gpus` of its node."""
+    return {
+        "CUDA_VISIBLE_DEVICES": ",".join(gpus),
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray hides all GPUs from an actor that asks for none, where that is set to 1
+    }

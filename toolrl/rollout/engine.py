@@ -2,6 +2,7 @@
 
     sample ─────────────> Group                                       any number at once; vLLM batches them
     pause ─> (the sender's four weight-transfer calls) ─> manifest ─> reset_caches ─> commit ─> resume ─> probe
+    sleep ─> wake weights ─> … ─> wake kv_cache                       where it shares its GPU with the learner
 
 Every token is labelled with the version committed when it was sampled. Prefixes are cached under the version too, so a request never
 meets a prefix that older weights computed. Updating weights while not paused kills vLLM's core; the order above is the publisher's to keep.
@@ -98,6 +99,17 @@ class VllmEngine:
     async def resume(self) -> None:
         """Go on where `pause` stopped."""
         await self._llm.resume_generation()
+
+    async def sleep(self, level: int) -> None:
+        """Give the GPU's memory back, cached keys and values with it: 1 keeps the weights in host memory, 2 drops them. GPU only.
+
+        Nothing may be in flight. The scheduler stays paused until both parts are awake again.
+        """
+        await self._llm.sleep(level, mode="keep")  # the default would abort a request that is there against the rule, in silence
+
+    async def wake(self, tag: str) -> None:
+        """Take the memory of `weights` or `kv_cache` again. After level 2 the weights are whatever lies there, until a push brings them."""
+        await self._llm.wake_up([tag])
 
     async def init_weight_transfer_engine(self, init_info: dict[str, Any]) -> None:
         """Let the workers join the transfer group that `init_info` describes."""
@@ -198,6 +210,7 @@ def _arguments(settings: EngineSettings) -> AsyncEngineArgs:
         enforce_eager=settings.enforce_eager,
         enable_chunked_prefill=False,  # with a seeded request it kills the engine on CPU
         enable_prefix_caching=True,
+        enable_sleep_mode=settings.sleeps,
         scheduling_policy="priority",
         generation_config="vllm",  # no sampling defaults from the model's folder
         logprobs_mode="processed_logprobs",  # under the temperature that sampled, as the learner computes them

@@ -26,10 +26,12 @@ class EngineSettings:
     device: str
     """cpu or cuda."""
     weights_backend: str
-    """gloo or nccl."""
+    """gloo, nccl or ipc."""
     sample_timeout_s: float
     stop_token_ids: tuple[int, ...] = ()
     """Tokens that end a completion, beside the tokenizer's own end: that of a turn may be another."""
+    sleeps: bool = False
+    """Whether it must be able to give its GPU's memory back: it shares the GPU with learner ranks."""
 
     @classmethod
     def from_config(cls, config: RlConfig, model_path: str, name: str) -> EngineSettings:
@@ -49,6 +51,7 @@ class EngineSettings:
             device=config.cluster.device,
             weights_backend=config.weights.backend,
             sample_timeout_s=engine.sample_timeout_s,
+            sleeps=config.cluster.colocated,
         )
 
     @property
@@ -66,6 +69,10 @@ def environment(settings: EngineSettings) -> dict[str, str]:
         "VLLM_NO_USAGE_STATS": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
+    if settings.weights_backend == "ipc":
+        # The description of shared GPU memory holds Python types, which vLLM pickles from its front to its own worker processes. Nothing
+        # from outside is read so.
+        common["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"
     if settings.device != "cpu":
         return common
     return {

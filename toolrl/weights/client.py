@@ -44,7 +44,10 @@ class SyncClient:
         return sum(engine.workers for engine in self._engines)
 
     def init_weight_transfer_engine(self, init_info: dict[str, Any]) -> None:
-        """Let every engine's workers join the transfer group, each engine at its own ranks."""
+        """Let every engine's workers join the transfer group, each engine at its own ranks; a transport without ranks (ipc) has none."""
+        if "rank_offset" not in init_info:
+            self._call("init_weight_transfer_engine", [init_info] * len(self._engines))
+            return
         infos, offset = [], int(init_info["rank_offset"])
         for engine in self._engines:
             infos.append({**init_info, "rank_offset": offset})

@@ -1,9 +1,10 @@
-"""The learner's part of a push: lives in every rank, sends from rank 0.
+"""The learner's part of a push: lives in every rank; rank 0 talks to the engines.
 
     connect ─> send, send, … ─> close ─> connect …      every rank, together
 
-The transport is vLLM's, chosen by name: `gloo` (ours) or `nccl`. Both get the same source and the same client, so that a push is one code
-path.
+The transport is vLLM's, chosen by name: `gloo` (ours) and `nccl` send from rank 0 to all engines; with `ipc` every rank lays the weights
+into memory of its own GPU, where the engine worker on that GPU reads them, and rank 0 tells the engines where. All get the same source
+and the same client, so that a push is one code path.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from collections.abc import Sequence
 import torch
 from vllm.distributed.weight_transfer.base import TrainerInitInfo, TrainerWeightTransferEngine
 from vllm.distributed.weight_transfer.factory import WeightTransferTrainerFactory
+from vllm.distributed.weight_transfer.ipc_engine import IPCTrainerInitInfo
 
 from toolrl.weights.client import EngineLink, SyncClient
 from toolrl.weights.gloo_trainer import GlooTrainerInfo
 from toolrl.weights.manifest import Manifest
+from toolrl.weights.packing import num_bytes
 from toolrl.weights.plugin import register
 from toolrl.weights.source import Zero3Source
 
@@ -27,14 +30,14 @@ class WeightSender:
 
     Args:
         model: The model, under ZeRO-3 or not, whose parameters have the names of its Hugging Face checkpoint.
-        rank: Rank in the learner group; rank 0 sends.
-        backend: gloo or nccl.
+        rank: Rank in the learner group.
+        backend: gloo, nccl or ipc.
         bucket_bytes: Most bytes gathered and sent at a time.
         dtype: Type on the wire, that of the engines; None sends each parameter as it is.
     """
 
     def __init__(self, model: torch.nn.Module, *, rank: int, backend: str, bucket_bytes: int, dtype: torch.dtype | None = None) -> None:
-        self._source = Zero3Source(model, bucket_bytes, dtype, sender=rank == 0)
+        self._source = Zero3Source(model, bucket_bytes, dtype, sender=rank == 0 or backend == "ipc")
         self._declared = self._source.metadata()  # of the model itself, whatever is made of it on the way out
         self._rank = rank
         self._backend = backend
@@ -63,7 +66,7 @@ class WeightSender:
         """Send the weights as they are now; the engines must be paused. Called on every rank.
 
         Returns:
-            What had to be sent, with the values that were; on ranks other than 0 nothing.
+            What had to be sent, with the values that were; on ranks that send nothing, nothing.
 
         Raises:
             DeadlineError: An engine did not answer in time; the group is gone.
@@ -83,6 +86,8 @@ class WeightSender:
     def _info(self, host: str, world_size: int, timeout_s: float) -> TrainerInitInfo:
         if self._backend == "gloo":
             return GlooTrainerInfo(host, world_size, self._bucket_bytes, timeout_s, rank=self._rank)
+        if self._backend == "ipc":
+            return IPCTrainerInitInfo(packed=True, packed_buffer_size_bytes=self._ipc_bytes, rank=self._rank)
         from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo  # needs NCCL, which CPU machines do not have
 
         return NCCLTrainerInitInfo(
@@ -93,6 +98,11 @@ class WeightSender:
             packed_buffer_size_bytes=self._bucket_bytes,
             rank=self._rank,
         )
+
+    @property
+    def _ipc_bytes(self) -> int:
+        """Size of the memory shared with an engine worker: vLLM refuses a tensor that does not fit as a whole."""
+        return max(self._bucket_bytes, *(num_bytes(meta) for meta in self._declared))
 
 
 def _free_port(host: str) -> int:
