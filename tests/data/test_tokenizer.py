@@ -104,3 +104,9 @@ def test_a_path_that_is_not_there_is_an_error_at_once(path, monkeypatch):
 def test_a_folder_without_a_tokenizer_says_what_must_be_in_it(tmp_path):
     with pytest.raises(UserError, match=r"no tokenizer there; the folder must hold tokenizer\.json"):
         ChatTokenizer(str(tmp_path))
+
+
+def test_each_token_has_its_own_text_special_ones_too(byte_tokenizer):
+    tokenizer = ChatTokenizer(byte_tokenizer)
+    ids = [*tokenizer.encode_completion("aé<think>")]
+    assert tokenizer.pieces(np.array(ids)) == ["a", "\ufffd", "\ufffd", "<think>", "<|im_end|>"]

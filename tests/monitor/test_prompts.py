@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolrl.errors import RunFolderError
-from toolrl.monitor.prompts import _EXACT, SCHEMA, exact_json, read_prompts, write_prompts
+from toolrl.monitor.prompts import _EXACT, SCHEMA, exact_json, read_prompts, read_tokens, write_prompts
 from toolrl.types import AcceptedCall, Draw, Message, Prompt, Tool, ToolCall
 
 
@@ -114,3 +114,18 @@ json_values = st.recursive(
 @given(json_values)
 def test_everything_else_is_what_json_writes(value):
     assert exact_json(value) == json.dumps(value)
+
+
+def test_token_ids_are_read_for_the_prompts_that_are_asked_for(tmp_path):
+    path = tmp_path / "prompts.parquet"
+    rows = [
+        dict.fromkeys(SCHEMA.names, "[]") | {"prompt_id": name, "split": split, "tokens": tokens}
+        for name, split, tokens in (("a", "train", [1, 2]), ("a", "heldout", [9]), ("b", "train", [3]), ("c", "train", None))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path)
+    found = read_tokens(path, {"a", "b"})
+    assert {name: ids.tolist() for name, ids in found.items()} == {"a": [1, 2], "b": [3]}
+    assert all(ids.dtype == np.int32 for ids in found.values())
+    for missing in ("c", "d"):
+        with pytest.raises(RunFolderError, match=f"no tokens of the prompt '{missing}'"):
+            read_tokens(path, {"a", missing})

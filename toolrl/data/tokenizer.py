@@ -71,6 +71,10 @@ class ChatTokenizer:
         """Return the text of token ids, as the engine returns it: without special tokens, otherwise untouched."""
         return str(self._tokenizer.decode([int(i) for i in token_ids], skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
+    def pieces(self, token_ids: NDArray[np.int32]) -> list[str]:
+        """Return the text of each token by itself, special ones included; a part of a character is `\ufffd`."""
+        return [str(self._tokenizer.decode([int(i)], clean_up_tokenization_spaces=False)) for i in token_ids]
+
     def _written(self, prompt: Prompt, template: PromptTemplate) -> str:
         """Return the prompt through the chat template. Raises DataError where it refuses the conversation."""
         from jinja2 import TemplateError

@@ -8,15 +8,17 @@ Written whole when the run folder is new, before the first rollout: the prompts 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from toolrl.errors import RunFolderError
 from toolrl.monitor.durable import aside_of, publish
@@ -96,15 +98,27 @@ def read_prompts(path: Path, split: str = "train") -> StoredPrompts:
     return StoredPrompts(path, split)
 
 
+def read_tokens(path: Path, prompt_ids: Collection[str], split: str = "train") -> dict[str, NDArray[np.int32]]:
+    """Return the token ids [T] of the named prompts of one split, through the chat template; raises RunFolderError where one is missing."""
+    rows = _table(path, ("prompt_id", "tokens"), [("split", "=", split), ("prompt_id", "in", sorted(prompt_ids))])
+    found = {row["prompt_id"]: np.array(row["tokens"], np.int32) for row in rows.to_pylist() if row["tokens"] is not None}
+    if missing := sorted(set(prompt_ids) - found.keys()):
+        raise RunFolderError(f"{path}: no tokens of the prompt {missing[0]!r}, which the rollouts name; put the run's own file back")
+    return found
+
+
 def _read(path: Path, split: str) -> pa.Table:
-    columns = [name for name in SCHEMA.names if name != "tokens"]
+    return _table(path, [name for name in SCHEMA.names if name != "tokens"], [("split", "=", split)])
+
+
+def _table(path: Path, columns: Sequence[str], filters: list[tuple[str, str, Any]]) -> pa.Table:
     if not path.is_file():
         raise RunFolderError(f"{path}: no such file; a run writes it before its first batch")
     try:
         with pq.ParquetFile(path) as file:
             if missing := [name for name in columns if name not in file.schema_arrow.names]:
                 raise RunFolderError(f"{path}: no column {', '.join(missing)}; the file is not of a run, or of another version of toolrl")
-        return pq.read_table(path, columns=columns, filters=[("split", "=", split)])
+        return pq.read_table(path, columns=list(columns), filters=filters)
     except (OSError, pa.ArrowInvalid) as error:
         raise RunFolderError(f"{path}: not a readable Parquet file ({error}); put back the file that the run wrote") from error
 

@@ -1,0 +1,1 @@
+"""`toolrl replay`: what must be trained again, the batches as they were, and the page."""
