@@ -46,7 +46,7 @@ class LearnerGroup:
         """Train one batch. Raises LearnerError or DeadlineError."""
         shards = shard_batch(
             batch,
-            num_ranks=len(self._ranks),
+            num_ranks=self._config.data_parallel,
             minibatches=self._config.minibatches,
             max_tokens=self._config.max_tokens_per_microbatch,
         )
@@ -54,7 +54,7 @@ class LearnerGroup:
 
     async def sft_step(self, rows: Sequence[Demonstration]) -> StepReport:
         """Take one optimizer step of cross-entropy. Raises LearnerError or DeadlineError."""
-        shards = shard_demonstrations(rows, num_ranks=len(self._ranks), max_tokens=self._config.max_tokens_per_microbatch)
+        shards = shard_demonstrations(rows, num_ranks=self._config.data_parallel, max_tokens=self._config.max_tokens_per_microbatch)
         return await self._step("training demonstrations", "sft_step", shards)
 
     async def connect(self) -> None:
@@ -93,7 +93,8 @@ class LearnerGroup:
         await self._all("exporting the model", "export", str(folder), timeout_s=timeout_s)
 
     async def _step(self, what: str, method: str, shards: Sequence[Any]) -> StepReport:
-        calls = {name: getattr(rank, method).remote(shard) for (name, rank), shard in zip(self._ranks.items(), shards, strict=True)}
+        share = self._config.sequence_parallel  # consecutive ranks that compute the same shard together
+        calls = {name: getattr(rank, method).remote(shards[i // share]) for i, (name, rank) in enumerate(self._ranks.items())}
         results = await gather(what, calls, timeout_s=self._config.step_timeout_s, error=LearnerError)
         optimizer_steps, metrics, _ = results[0]
         return StepReport(optimizer_steps, metrics, {draw: group for _, _, trained in results for draw, group in trained.items()})
