@@ -27,6 +27,7 @@ DOORS = {  # the only places that may name a heavy dependency
     "deepspeed": {"learner", "weights"},
     "torch": {"algo", "learner", "weights", "rollout", "checkpoint", "actors", "testing", "data/tokenizer.py"},
     "transformers": {"data/tokenizer.py", "learner", "checkpoint", "testing"},
+    "peft": {"learner/lora.py"},
     "tokenizers": {"data/tokenizer.py", "testing"},
     "wandb": {"monitor/wandb_sink.py"},
     "tensorboard": {"monitor/tensorboard_sink.py"},

@@ -1,6 +1,6 @@
 """One rank of the learner group.
 
-    setup ─> step | sft_step | logprobs | save | load | export ─> close
+    setup ─> step | sft_step | logprobs | save | load | export | offload, onload ─> close
 
 Every method after `setup` is collective: all ranks call it, in the same order, each with its own shard. One process holds one rank.
 """
@@ -28,7 +28,9 @@ from toolrl.learner.sequence import SequenceParallel, check_heads
 from toolrl.types import Group, TrainedGroup
 
 if TYPE_CHECKING:
+    from toolrl.learner.offload import Parking
     from toolrl.learner.policy import PolicyStep
+    from toolrl.learner.reference import Reference
     from toolrl.learner.trainer import Trainer
 
 T = TypeVar("T")
@@ -66,7 +68,9 @@ class LearnerRank:
         self._seed = seed
         self._total_steps = total_steps
         self._trainer: Trainer | None = None
+        self._reference: Reference | None = None
         self._policy_step: PolicyStep | None = None
+        self._parking: Parking | None = None
 
     def setup(self, rank: int, world_size: int, master_addr: str, master_port: int) -> None:
         """Join the group and load the model.
@@ -83,6 +87,7 @@ class LearnerRank:
         timeouts = {"start_timeout_s": self._learner.start_timeout_s, "step_timeout_s": self._learner.step_timeout_s}
         rendezvous.join(rank, world_size, master_addr, master_port, device=self._device, **timeouts)
         # DeepSpeed picks its device and finds its group when it is imported.
+        from toolrl.learner.offload import Parking
         from toolrl.learner.policy import PolicyStep
         from toolrl.learner.trainer import Trainer
 
@@ -90,9 +95,15 @@ class LearnerRank:
         sequence = SequenceParallel(size, self._learner.step_timeout_s) if size > 1 else None
         common = {"dtype": self._model.dtype, "device": self._device, "hidden_size": config.hidden_size}
         training = training_config(self._learner, **common)
-        self._trainer = Trainer(load_policy(self._model, config, training, sequence), training, self._learner, self._total_steps)
-        reference = self._load_reference(config, common, sequence) if self._algo.kl_coef else None
-        self._policy_step = PolicyStep(self._trainer, reference, self._algo, self._temperature, self._device)
+        policy = load_policy(self._model, config, training, sequence)
+        if self._learner.lora_rank:
+            from toolrl.learner.lora import add_adapters
+
+            add_adapters(policy.causal, self._learner, self._seed)
+        self._trainer = Trainer(policy, training, self._learner, self._total_steps)
+        self._reference = self._load_reference(config, common, sequence) if self._algo.kl_coef else None
+        self._policy_step = PolicyStep(self._trainer, self._reference, self._algo, self._temperature, self._device)
+        self._parking = Parking(self._trainer.engine, self._reference.engines if self._reference else (), self._device)
 
     def step(self, shard: RankShard, groups: Mapping[int, Group]) -> tuple[dict[str, float], dict[int, TrainedGroup]]:
         """Train this rank's share of a batch; return the metrics of all ranks, and how this rank's groups were trained, by draw.
@@ -166,6 +177,18 @@ class LearnerRank:
 
         export_model(self.model, self._model.path, folder)
 
+    def offload(self, *, parameters: bool) -> None:
+        """Move optimizer states and gradients to host memory, so that an engine can use the device.
+
+        Args:
+            parameters: The model's shards too: nothing may then be asked of this rank until `onload`.
+        """
+        _after_setup(self._parking).park(parameters=parameters)
+
+    def onload(self) -> None:
+        """Bring the states back; training goes on as if they had never left."""
+        _after_setup(self._parking).unpark()
+
     def close(self) -> None:
         """Leave the group."""
         rendezvous.leave()
@@ -174,11 +197,13 @@ class LearnerRank:
     def _ready(self) -> Trainer:
         return _after_setup(self._trainer)
 
-    def _load_reference(self, config: Any, common: dict[str, Any], sequence: SequenceParallel | None) -> Any:
-        from toolrl.learner.trainer import frozen
+    def _load_reference(self, config: Any, common: dict[str, Any], sequence: SequenceParallel | None) -> Reference:
+        from toolrl.learner.reference import AdaptersOff, FrozenCopy
 
+        if self._learner.lora_rank:
+            return AdaptersOff(self._ready)
         settings = inference_config(self._learner, **common)
-        return frozen(load_policy(self._model, config, settings, sequence), settings)
+        return FrozenCopy(load_policy(self._model, config, settings, sequence), settings)
 
 
 def _after_setup(part: T | None) -> T:

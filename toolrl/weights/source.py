@@ -3,7 +3,8 @@
     every rank: for bucket in buckets ── gather (a collective) ── copy, on the sending rank ── release ── yield name, tensor
 
 All ranks of the learner iterate, in the same order, because a gather is collective. Tensors that share storage are sent under each of
-their names: an engine that is not sent its tied head keeps the old one.
+their names: an engine that is not sent its tied head keeps the old one. LoRA's matrices are merged on the way out: an engine holds the
+whole model and knows nothing of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from vllm.distributed.weight_transfer.base import ParamMeta, WeightSource
 
 from toolrl.weights.manifest import Manifest, TensorSpec
+from toolrl.weights.merged import Weight, checkpoint_weights
 from toolrl.weights.packing import buckets, digest, num_bytes
 
 
@@ -24,25 +26,25 @@ def full_shape(parameter: torch.nn.Parameter) -> tuple[int, ...]:
 
 
 class Zero3Source(WeightSource):  # type: ignore[misc]
-    """The parameters of `module`, gathered bucket by bucket.
+    """The weights of `module`, gathered bucket by bucket.
 
     Args:
-        module: The model, under ZeRO-3 or not. Its names are those of its Hugging Face checkpoint.
+        module: The model, under ZeRO-3 or not, with LoRA or without. Its names are those of its Hugging Face checkpoint.
         bucket_bytes: Most bytes gathered at a time; a larger tensor is gathered alone.
         dtype: Type on the wire, that of the engines; None sends each parameter as it is.
         sender: Whether this rank sends. The others gather and keep nothing.
     """
 
     def __init__(self, module: torch.nn.Module, bucket_bytes: int, dtype: torch.dtype | None = None, *, sender: bool = True) -> None:
-        self._parameters = list(module.named_parameters(remove_duplicate=False))
+        self._weights = checkpoint_weights(module)
         self._bucket_bytes = bucket_bytes
         self._dtype = dtype
         self._sender = sender
         self._digests: dict[str, torch.Tensor] = {}
 
     def metadata(self) -> list[ParamMeta]:
-        """Name, wire type and full shape of every parameter, aliases included; gathers nothing."""
-        return [ParamMeta(name, self._dtype or parameter.dtype, full_shape(parameter)) for name, parameter in self._parameters]
+        """Name, wire type and full shape of every tensor, aliases included; gathers nothing."""
+        return [ParamMeta(weight.name, self._dtype or weight.base.dtype, full_shape(weight.base)) for weight in self._weights]
 
     def manifest(self, metas: Sequence[ParamMeta]) -> Manifest:
         """Describe `metas` with the values of the last iteration; empty on ranks that do not send."""
@@ -51,16 +53,16 @@ class Zero3Source(WeightSource):  # type: ignore[misc]
 
     def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield each name with its full tensor; on ranks that do not send, with an empty one."""
-        for run in buckets(self._parameters, [num_bytes(meta) for meta in self.metadata()], self._bucket_bytes):
-            with torch.no_grad(), _gathered([parameter for _, parameter in run]):
-                tensors = [(name, self._copy(parameter)) for name, parameter in run]
+        for run in buckets(self._weights, [num_bytes(meta) for meta in self.metadata()], self._bucket_bytes):
+            with torch.no_grad(), _gathered([parameter for weight in run for parameter in weight.parameters]):
+                tensors = [(weight.name, self._copy(weight)) for weight in run]
             self._digests |= {name: digest(tensor) for name, tensor in tensors}
             yield from tensors
 
-    def _copy(self, parameter: torch.nn.Parameter) -> torch.Tensor:
+    def _copy(self, weight: Weight) -> torch.Tensor:
         """Copy before the gathered storage is released; the next optimizer step must not reach what is being sent either."""
-        dtype = self._dtype or parameter.dtype
-        return parameter.detach().to(dtype, copy=True) if self._sender else torch.empty(0, dtype=dtype)
+        dtype = self._dtype or weight.base.dtype
+        return weight.value(dtype) if self._sender else torch.empty(0, dtype=dtype)
 
 
 def _spec(meta: ParamMeta, bits: torch.Tensor | None) -> TensorSpec:
