@@ -5,12 +5,13 @@ Several LearnerRank objects may follow one another in a process; they share its 
 
 import sys
 import traceback
+from collections import Counter
 from multiprocessing.connection import Client
 
 import deepspeed
 import torch.distributed as dist
 
-from toolrl.learner import rendezvous
+from toolrl.learner import logprobs, rendezvous
 from toolrl.learner.rank import LearnerRank
 
 COLLECTIVE_DEADLINE_S = 60.0
@@ -50,6 +51,33 @@ class Worker:
             return self.learner.step(*args), gradients
         finally:
             trainer.update = update
+
+    def gathers(self, slice_elements, method, *args):
+        """Call a method with slices of so many logits; return how often each parameter was gathered.
+
+        Nothing is gathered ahead, and nothing stays for a later module.
+        """
+        coordinator = self.learner._ready._engine.optimizer.parameter_offload.get_param_coordinator()
+        private = f"_{type(coordinator).__name__}__"
+        vars(coordinator).update({private + "prefetch_bucket_sz": 0, private + "max_reuse_dist_in_numel": 0})
+        counts = Counter()
+        names = {id(parameter): name for name, parameter in self.learner.model.named_parameters()}
+        gather = next(self.learner.model.parameters()).all_gather_coalesced
+
+        def counting(params, *args, **kwargs):
+            counts.update(names[id(parameter)] for parameter in params)
+            return gather(params, *args, **kwargs)
+
+        whole, logprobs.SLICE_ELEMENTS["cpu"] = logprobs.SLICE_ELEMENTS["cpu"], slice_elements
+        for parameter in self.learner.model.parameters():
+            parameter.all_gather_coalesced = counting
+        try:
+            getattr(self.learner, method)(*args)
+        finally:
+            logprobs.SLICE_ELEMENTS["cpu"] = whole
+            for parameter in self.learner.model.parameters():
+                parameter.all_gather_coalesced = gather
+        return dict(counts)
 
     def call(self, method, *args, **kwargs):
         return getattr(self.learner, method)(*args, **kwargs)

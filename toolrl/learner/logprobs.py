@@ -6,8 +6,8 @@ The backward pass makes each slice of the logits again. Slices are of the vocabu
 in a pass, and each row of its gradient written once, in the type of the head, where slices of tokens would add it up in float32 beside it.
 
 One module holds the head, so that ZeRO-3 gathers it once in the forward and once in the backward pass, however many slices there are.
-With tied embeddings its weight is the embedding's own `Parameter`. Being a parameter of both modules, each gathers it for itself, which is
-what registering it as an external parameter would be for.
+With tied embeddings its weight is the embedding's own `Parameter`. Being a parameter of both modules, each gathers it for itself, as a
+registered external parameter would be; but it is also released again, which DeepSpeed 0.19 does not do with external ones.
 
 Axes: N trained tokens, C entries of a slice of the vocabulary, H width, V vocabulary.
 """
