@@ -101,9 +101,9 @@ def _rows(replayed: Replayed, shown: Sequence[int]) -> list[list[str]]:
 
 
 def _replay(replayed: Replayed, width: int) -> list[str]:
-    plan = replayed.plan
+    plan, num = replayed.plan, len(replayed.checks)
     begin = "the start model" if plan.checkpoint is None else plan.checkpoint.name
-    lines = title("replay", [f"from {begin}", f"{len(replayed.checks)} batches trained again"], width)
+    lines = title("replay", [f"from {begin}", f"{num} {'batch' if num == 1 else 'batches'} trained again"], width)
     said = [*([_checked(replayed.checks)] if replayed.checks else []), *plan.notes]
     return [*lines, *(f"  {line}" for sentence in said for line in wrap(sentence, width - 2))]
 
