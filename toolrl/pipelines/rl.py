@@ -12,7 +12,6 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 
 from toolrl.actors.cluster import LOCAL, connected, granted, local_nodes
 from toolrl.actors.engine import EnginePool
-from toolrl.actors.learner import LearnerGroup, SenderSettings
 from toolrl.actors.placement import Placement, bundles_of, fit
 from toolrl.actors.reward import ScorerPool
 from toolrl.actors.start import Stage
@@ -37,18 +35,14 @@ from toolrl.monitor.prompts import write_prompts
 from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.monitor.rundir import RunFolder, check
 from toolrl.pipelines import closing
+from toolrl.pipelines.fleet import Fleet
 from toolrl.pipelines.inputs import Inputs, load_inputs
-from toolrl.pipelines.ranks import rank_arguments
 from toolrl.pipelines.sinks import open_sinks
 from toolrl.pipelines.store import RunStore, export_final
-from toolrl.rollout.settings import EngineSettings
 from toolrl.types import RunState, Sampling
-from toolrl.weights.gate import Gate
-from toolrl.weights.push import Publisher
 
 PROBE_TOKENS = 1024
 """Most tokens of a probe sequence: enough to meet every weight, few enough to run after each push."""
-MIB = 2**20
 
 
 def rl(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
@@ -83,23 +77,16 @@ async def _train(
 ) -> None:
     """Start the actors, bring them to where the run stands, and train to its end."""
     start = time.monotonic()
-    gate = Gate()
-    names = [f"engine-{i}" for i in range(config.engine.num)]
-    stop_ids = inputs.tokenizer.stop_ids
-    settings = [replace(EngineSettings.from_config(config, inputs.model_path, name), stop_token_ids=stop_ids) for name in names]
-    engines = stage.engines(settings, config.engine, timeout_s=config.weights.timeout_s)
-    pool = EnginePool(engines, gate)
-    learner = LearnerGroup(
-        stage.learners(config.learner, rank_arguments(config, inputs.model_path), _sender(config)), config.learner, engines
-    )
+    fleet = await Fleet.create(config, stage, inputs.model_path, inputs.tokenizer.stop_ids)
     scorer = ScorerPool(lambda i: stage.reward_worker(i, inputs.verifier, config.reward), config.reward)
-    await asyncio.gather(pool.start(timeout_s=config.engine.start_timeout_s), learner.start(), scorer.start())
+    await asyncio.gather(fleet.start(), scorer.start())
     state = newest.state if newest else RunState()
     if newest:
-        await learner.load(newest.path, timeout_s=config.checkpoint.timeout_s)
+        await fleet.group.load(newest.path, timeout_s=config.checkpoint.timeout_s)
     print(closing.started(time.monotonic() - start, folder.rewind(state.version)), flush=True)
     write_prompts(folder.prompts, {"train": map(inputs.train.draw, range(len(inputs.train))), "heldout": inputs.heldout})
     sinks = open_sinks(config, folder, state.version)
+    publisher = fleet.publisher(probes(inputs, config.weights.probe_prompts, config.max_model_len - 1))
     try:
         controller = Controller(
             loop=config.loop,
@@ -108,20 +95,12 @@ async def _train(
             sampling=sampling_of(config),
             algo=config.algo,
             prompts=inputs.train,
-            engines=pool,
+            engines=fleet.pool,
             scorer=scorer,
-            learner=learner,
-            weights=Publisher(
-                engines,
-                learner,
-                gate,
-                config.weights,
-                dtype=config.model.dtype,
-                probes=probes(inputs, config.weights.probe_prompts, config.max_model_len - 1),
-                drain_timeout_s=config.engine.sample_timeout_s,
-            ),
-            evaluator=_evaluator(config, inputs, pool, scorer),
-            store=RunStore(store, learner, inputs.template, config.checkpoint),
+            learner=fleet.learner,
+            weights=publisher,
+            evaluator=_evaluator(config, inputs, fleet.pool, scorer),
+            store=fleet.store(RunStore(store, fleet.group, inputs.template, config.checkpoint), publisher),
             rollout_log=RolloutWriter(
                 folder.rollouts,
                 keep=config.monitor.rollouts,
@@ -132,7 +111,7 @@ async def _train(
             state=state,
         )
         await controller.run(config.run.steps)
-        await export_final(learner, inputs.template, folder.path, timeout_s=config.checkpoint.timeout_s)
+        await export_final(fleet.group, inputs.template, folder.path, timeout_s=config.checkpoint.timeout_s)
     finally:
         sinks.close()
         await scorer.stop()
@@ -151,11 +130,6 @@ def probes(inputs: Inputs, number: int, max_tokens: int) -> list[NDArray[np.int3
         answer = inputs.tokenizer.encode_completion(render_completion(draw.prompt.reference, "probe"))
         sequences.append(np.concatenate([draw.token_ids, answer])[: min(PROBE_TOKENS, max_tokens)])
     return sequences
-
-
-def _sender(config: RlConfig) -> SenderSettings:
-    weights = config.weights
-    return SenderSettings(weights.backend, weights.bucket_mib * MIB, config.model.dtype, weights.timeout_s)
 
 
 def _evaluator(config: RlConfig, inputs: Inputs, pool: EnginePool, scorer: ScorerPool) -> HeldoutEvaluator | None:

@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from toolrl.config.schema import WeightsConfig
 from toolrl.errors import WeightSyncError
 from toolrl.protocols import Learner, Store, Weights
 from toolrl.types import Batch, RunState, StepReport
@@ -67,7 +66,7 @@ class Turns:
         learner: The learner group.
         gate: The admission of draws.
         sleep_level: How deep engines sleep: 1 or 2.
-        settings: The section `weights` of the configuration: its time-out bounds each engine's call.
+        engine_timeout_s: Longest wait for an engine to fall asleep or wake.
         learner_timeout_s: Longest wait for the learner to move in or out.
         drain_timeout_s: Longest wait for the draws in flight.
     """
@@ -79,7 +78,7 @@ class Turns:
         gate: Gate,
         *,
         sleep_level: int,
-        settings: WeightsConfig,
+        engine_timeout_s: float,
         learner_timeout_s: float,
         drain_timeout_s: float,
     ) -> None:
@@ -87,7 +86,7 @@ class Turns:
         self._learner = learner
         self._gate = gate
         self._sleep_level = sleep_level
-        self._settings = settings
+        self._engine_timeout_s = engine_timeout_s
         self._learner_timeout_s = learner_timeout_s
         self._drain_timeout_s = drain_timeout_s
         self._learners_turn = False
@@ -130,10 +129,10 @@ class Turns:
         self._learners_turn = False
 
     async def _engines_sleep(self) -> None:
-        await phase("turn, engines sleep", {e.name: e.sleep(self._sleep_level) for e in self._engines}, self._settings.timeout_s)
+        await phase("turn, engines sleep", {e.name: e.sleep(self._sleep_level) for e in self._engines}, self._engine_timeout_s)
 
     async def _wake(self, tag: str) -> None:
-        await phase(f"turn, wake {tag}", {e.name: e.wake(tag) for e in self._engines}, self._settings.timeout_s)
+        await phase(f"turn, wake {tag}", {e.name: e.wake(tag) for e in self._engines}, self._engine_timeout_s)
 
     async def _move(self, what: str, moving: Awaitable[None]) -> None:
         await phase(f"turn, {what}", {"learner": moving}, self._learner_timeout_s)
