@@ -23,7 +23,7 @@ from toolrl.learner import rendezvous
 from toolrl.learner.collate import demonstration_tokens, policy_tokens
 from toolrl.learner.deepspeed_config import inference_config, training_config
 from toolrl.learner.model import load_policy, read_config
-from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, cut_by_length
+from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, pack
 from toolrl.learner.sequence import SequenceParallel, check_heads
 from toolrl.types import Group, TrainedGroup
 
@@ -141,7 +141,7 @@ class LearnerRank:
             temperature: Logits are divided by it.
         """
         found: dict[int, NDArray[np.float32]] = {}
-        for part in cut_by_length([len(ids) for ids in sequences], self._learner.max_tokens_per_microbatch):
+        for part in pack([len(ids) for ids in sequences], self._learner.max_tokens_per_microbatch):
             tokens = demonstration_tokens([Demonstration(sequences[i], prompt_tokens=1) for i in part], self._device)
             with torch.no_grad():
                 logp, _ = self._ready.forward(tokens, temperature)
