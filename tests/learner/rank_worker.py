@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections import Counter
 from multiprocessing.connection import Client
+from types import SimpleNamespace
 
 import deepspeed
 import torch.distributed as dist
@@ -36,19 +37,48 @@ class Worker:
 
         return {name: tensor.float().numpy() for name, tensor in _gathered(self.learner.model).items()}
 
-    def step_with_gradients(self, *args):
+    def parameters(self):
+        """Every parameter as it lies, LoRA's matrices beside their bases."""
+        whole = {}
+        for name, parameter in self.learner.model.named_parameters():
+            with deepspeed.zero.GatheredParameters([parameter]):
+                whole[name] = parameter.detach().float().numpy().copy()
+        return whole
+
+    def reference_logprobs(self, sequences, temperature):
+        """What `logprobs` returns, of the reference."""
+        trainer, reference = self.learner._trainer, self.learner._reference
+        forward, trainer.forward = trainer.forward, reference
+        if not reference.engines:  # the base of LoRA computes by the trainer itself
+            reference._trainer = SimpleNamespace(causal=trainer.causal, forward=forward)
+        try:
+            return self.learner.logprobs(sequences, temperature)
+        finally:
+            trainer.forward = forward
+            if not reference.engines:
+                reference._trainer = trainer
+
+    def storage_bytes(self):
+        """Bytes of this rank's parameter shards, its master weights, and its reference's shards; and those parked in host memory."""
+        zero = self.learner._trainer.engine.optimizer
+        engines = self.learner._reference.engines if self.learner._reference else ()
+        shards = [parameter.ds_tensor for parameter in self.learner.model.parameters()]
+        held = (shards, zero.fp32_partitioned_groups_flat, [p.ds_tensor for engine in engines for p in engine.module.parameters()])
+        return [sum(tensor.untyped_storage().nbytes() for tensor in tensors) for tensors in held], self.learner._parking.parked_bytes
+
+    def step_with_gradients(self, *args, method="step"):
         """Train a batch; return its metrics and the whole gradient of each optimizer step, before clipping."""
         trainer, gradients = self.learner._ready, []
         update = trainer.update
 
         def recording():
-            named = trainer.causal.named_parameters()
+            named = [(name, parameter) for name, parameter in trainer.causal.named_parameters() if parameter.requires_grad]
             gradients.append({name: deepspeed.utils.safe_get_full_grad(parameter).numpy().copy() for name, parameter in named})
             return update()
 
         trainer.update = recording
         try:
-            return self.learner.step(*args), gradients
+            return getattr(self.learner, method)(*args), gradients
         finally:
             trainer.update = update
 
