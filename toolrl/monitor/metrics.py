@@ -88,7 +88,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("learner/skipped_steps", "steps", "Optimizer steps skipped because their whole loss was constant."),
     Metric("learner/padding_share", "share", "Computed positions that were padding."),
     Metric("learner/step_s", "s", "Time of the batch on the learner ranks."),
-    Metric("learner/turn_s", "s", "Time until the learner had the GPUs, where it shares them: draws drained, engines asleep, learner moved in."),
+    Metric("learner/turn_s", "s", "Where GPUs are shared, time until the learner had them: draws drained, engines asleep."),
     Metric("learner/forward_s", "s", "Time in forward passes, slowest rank."),
     Metric("learner/backward_s", "s", "Time in backward passes, slowest rank."),
     Metric("learner/optimizer_s", "s", "Time in optimizer steps, slowest rank."),
