@@ -66,7 +66,7 @@ class Worker:
         held = (shards, zero.fp32_partitioned_groups_flat, [p.ds_tensor for engine in engines for p in engine.module.parameters()])
         return [sum(tensor.untyped_storage().nbytes() for tensor in tensors) for tensors in held], self.learner._parking.parked_bytes
 
-    def step_with_gradients(self, *args, method="step"):
+    def step_with_gradients(self, *args, of="step"):
         """Train a batch; return its metrics and the whole gradient of each optimizer step, before clipping."""
         trainer, gradients = self.learner._ready, []
         update = trainer.update
@@ -78,7 +78,7 @@ class Worker:
 
         trainer.update = recording
         try:
-            return getattr(self.learner, method)(*args), gradients
+            return getattr(self.learner, of)(*args), gradients
         finally:
             trainer.update = update
 

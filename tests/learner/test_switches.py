@@ -51,7 +51,7 @@ class PlainLoop:
 def sft(ranks, steps=STEPS):
     """Take optimizer steps on two ranks; return the gradients of each."""
     shards = shard_demonstrations(ROWS, num_ranks=ranks.num, max_tokens=40)
-    return [ranks.each("step_with_gradients", [(shard,) for shard in shards], method="sft_step")[0][1][0] for _ in range(steps)]
+    return [ranks.each("step_with_gradients", [(shard,) for shard in shards], of="sft_step")[0][1][0] for _ in range(steps)]
 
 
 def distance(got, want):
