@@ -11,4 +11,5 @@ EXP_LIMIT = 10.0
 
 def bounded_exp(x: Tensor) -> Tensor:
     """Return `exp(x)`, continued as its tangent above `EXP_LIMIT`."""
-    return torch.exp(x.clamp(max=EXP_LIMIT)) * (1 + (x - EXP_LIMIT).clamp(min=0))
+    # relu, since at its bound a clamp has the gradient of both sides.
+    return torch.exp(x.clamp(max=EXP_LIMIT)) * (1 + torch.relu(x - EXP_LIMIT))

@@ -1,8 +1,8 @@
 """Estimates of KL(policy ‖ reference) from the log-probabilities of sampled tokens.
 
-Source: Schulman 2020, "Approximating KL divergence" (joschu.net/blog/kl-approx.html). In the reward, k1's expectation is the KL. In
-the loss what counts is the gradient: on samples of the policy itself, k2's is that of the KL, k3's is that of the reverse KL, and k1's
-is 0 in expectation, so that k1 there adds noise and pulls nowhere (arXiv 2506.09477).
+Source: Schulman 2020, "Approximating KL divergence" (joschu.net/blog/kl-approx.html). In the reward the value counts:
+the expectations of k1 and k3 are the KL. In the loss the gradient counts: in expectation k2's is that of KL(policy ‖ reference), k3's
+that of KL(reference ‖ policy), and k1's is 0, so that k1 in the loss adds noise and pulls nowhere (arXiv 2506.09477).
 """
 
 from __future__ import annotations

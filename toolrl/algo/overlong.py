@@ -18,5 +18,4 @@ def overlong_punishment(tokens: int, max_tokens: int, buffer: int) -> float:
     >>> [overlong_punishment(n, max_tokens=100, buffer=20) for n in (80, 85, 100)]
     [0.0, -0.25, -1.0]
     """
-    over = tokens - (max_tokens - buffer)
-    return -min(max(over / buffer, 0.0), 1.0)
+    return min(max((max_tokens - buffer - tokens) / buffer, -1.0), 0.0)

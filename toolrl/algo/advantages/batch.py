@@ -13,14 +13,14 @@ def batch_normalised(groups: Sequence[Sequence[float]], eps: float) -> list[list
 
     A group whose rewards all agree is part of the deviation, as 0s: with many of them the others count more, not less.
 
-    Source: REINFORCE++ with a group baseline (arXiv 2501.03262, section 3).
+    Source: "REINFORCE++ w/ Baseline" (arXiv 2501.03262).
 
     Args:
         groups: Rewards of each group, at least one each; not all groups of equal rewards.
         eps: Added to the standard deviation.
 
-    >>> batch_normalised([[1.0, 0.0], [1.0, 1.0, 1.0]], eps=0.0)  # std² = (0.25 + 0.25) / 4
-    [[1.414..., -1.414...], [0.0, 0.0, 0.0]]
+    >>> batch_normalised([[2.0, 0.0], [1.0]], eps=0.0)  # centred 1, -1 and 0: std² = (1 + 1 + 0) / 2
+    [[1.0, -1.0], [0.0]]
     """
     centred = [mean_centred(rewards) for rewards in groups]
     flat = [x for each in centred for x in each]

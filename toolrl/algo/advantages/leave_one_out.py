@@ -9,7 +9,7 @@ from collections.abc import Sequence
 def leave_one_out(rewards: Sequence[float]) -> list[float]:
     """Return `reward - mean of the others` of one group: a baseline that does not depend on the completion it judges.
 
-    Source: RLOO (arXiv 2402.14740, equation 9; Kool et al. 2019). Equals n / (n - 1) times `reward - mean`.
+    Source: RLOO (arXiv 2402.14740, section "REINFORCE Leave-One-Out"; Kool et al. 2019). Equals n / (n - 1) times `reward - mean`.
 
     Args:
         rewards: Two or more.

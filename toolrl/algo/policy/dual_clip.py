@@ -12,7 +12,7 @@ from toolrl.algo.policy.outcome import PolicyLoss
 def dual_clip(logp: Tensor, old_logp: Tensor, advantage: Tensor, *, clip_low: float, clip_high: float, ceiling: float) -> PolicyLoss:
     """Return the clipped loss, where the advantage is negative at most `ceiling·|A|`.
 
-    Source: Ye et al. 2020 (arXiv 1912.09729, equation 5): `max(min(r·A, clip(r)·A), ceiling·A)` for A < 0.
+    Source: Ye et al. 2020 (arXiv 1912.09729, section "Dual-clip PPO"): `max(min(r·A, clip(r)·A), ceiling·A)` for A < 0.
 
     Args:
         logp: Log-probabilities `[N]` under the weights being trained, with gradient.

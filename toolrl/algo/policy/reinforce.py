@@ -12,7 +12,7 @@ from toolrl.algo.policy.outcome import PolicyLoss
 def reinforce(logp: Tensor, old_logp: Tensor, advantage: Tensor) -> PolicyLoss:
     """Return `-A·logp`; nothing is clipped, and steps after a batch's first are not corrected for being off-policy.
 
-    Source: Williams 1992, "Simple statistical gradient-following algorithms"; for language models arXiv 2402.14740, equation 6.
+    Source: Williams 1992, "Simple statistical gradient-following algorithms"; for language models arXiv 2402.14740, section "REINFORCE".
 
     Args:
         logp: Log-probabilities `[N]` under the weights being trained, with gradient.
