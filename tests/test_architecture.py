@@ -31,6 +31,7 @@ DOORS = {  # the only places that may name a heavy dependency
     "tokenizers": {"data/tokenizer.py", "testing"},
     "wandb": {"monitor/wandb_sink.py"},
     "tensorboard": {"monitor/tensorboard_sink.py"},
+    "flash_attn": {"learner/attention.py"},
     "matplotlib": {"monitor/plot.py"},
     "datasets": {"data/origin.py"},
     "bfcl_eval": set(),

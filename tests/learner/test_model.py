@@ -34,6 +34,14 @@ def test_a_head_that_does_more_than_multiply_is_refused(models, tmp_path):
         read_config(str(tmp_path))
 
 
+def test_attention_that_does_more_than_look_back_is_refused(models, tmp_path):
+    config = AutoConfig.from_pretrained(models["qwen2", False])
+    config.layer_types = ["full_attention", "sliding_attention"]
+    config.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"model\.path.*has layers of sliding_attention"):
+        read_config(str(tmp_path))
+
+
 def test_dropout_is_switched_off_so_that_equal_weights_give_a_ratio_of_one(models, tmp_path):
     config = AutoConfig.from_pretrained(models["llama", False])
     config.attention_dropout = 0.5
@@ -52,7 +60,7 @@ def test_a_tensor_that_is_missing_is_named_instead_of_filled_with_random_numbers
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_padding_changes_no_log_probability(models, plain, checkpointing):
+def test_packing_changes_no_log_probability(models, plain, checkpointing):
     path = models["qwen2", True]
     policy = load_policy(ModelConfig(path=path, dtype="float32", gradient_checkpointing=checkpointing), read_config(path), {}).train()
     ids = [torch.arange(2, 2 + n).numpy().astype("int32") for n in (5, 40)]

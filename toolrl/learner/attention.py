@@ -1,18 +1,23 @@
 """Causal attention over sequences that lie one behind the other, each looking at itself only.
 
-    query, key, value [1, heads, T, D] ─ layout ─> kernel, a sequence at a time ─> [1, T, heads, D]
+    query [1, heads, T, D], key and value [1, kv heads, T, D] ─ layout ─> kernel, sequence by sequence ─> [1, T, heads, D]
 
 Dense layers see one row of T tokens without padding. Only attention knows where a sequence ends: Transformers hands the `layout` of the
-forward pass through to the function registered here, and makes no mask for it (an implementation without a mask function gets none).
-A T×T mask never exists.
+forward pass through to the functions registered here, and makes no mask for them (an implementation without a mask function gets none).
+A T×T mask never exists, and no position is computed twice or in vain.
+
+The two GPU kernels, `flash_attention_2` and `varlen`, have never run on a GPU; tests check what is handed to them.
 
 Axes: S sequences, T tokens of all, D width of a head.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -20,8 +25,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import AttentionInterface
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
-SDPA = "packed_sdpa"
+from toolrl.errors import UserError
+
+EXTRAS = ("sliding_window", "softcap", "s_aux", "position_bias")
+"""What some models hand their attention beside queries, keys and values: none of it is computed here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +41,6 @@ class Layout:
     cu_seqlens: Tensor  # int32 [S + 1], on the device: the first token of each, and T
     max_length: int
 
-    @property
-    def num_attended(self) -> int:
-        """Positions attention computes."""
-        return sum(self.lengths)
-
 
 def make_layout(lengths: Sequence[int], device: str) -> Layout:
     """Return the layout of sequences of `lengths` tokens, in that order."""
@@ -44,19 +48,124 @@ def make_layout(lengths: Sequence[int], device: str) -> Layout:
     return Layout(tuple(lengths), torch.from_numpy(bounds).to(device), max(lengths))
 
 
-def sdpa(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, _mask: None, *, layout: Layout, scaling: float, **_: Any
-) -> tuple[Tensor, None]:
-    """PyTorch's own kernel, one sequence at a time. Arguments and result as Transformers wants them."""
-    pieces = (torch.split(x, layout.lengths, dim=2) for x in (query, key, value))
+def implementation(attention: str) -> str:
+    """Return the name under which Transformers knows `model.attention`.
+
+    Raises:
+        UserError: The kernel is not installed.
+    """
+    if attention == "flash_attention_2" and not _has_flash_attn():
+        raise UserError("model.attention: flash_attention_2 needs the package flash-attn; install it, or use auto, varlen or sdpa")
+    if attention == "varlen" and not _has_varlen():
+        raise UserError(f"model.attention: varlen needs a newer torch than {torch.__version__}; use auto, flash_attention_2 or sdpa")
+    return NAMES[attention]
+
+
+def unsupported(config: Any) -> str | None:
+    """Return what the attention of a model does beside looking at all of its sequence up to each token; None where it does no more.
+
+    What a configuration does not show is refused at the first forward pass.
+
+    Args:
+        config: By Hugging Face.
+    """
+    text = config.get_text_config()
+    model = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    if model is not None and not model._supports_attention_backend:
+        return "attention that cannot be exchanged"
+    layer_types = getattr(text, "layer_types", None)
+    if other := sorted(set(layer_types or ()) - {"full_attention"}):
+        return f"layers of {', '.join(other)}"
+    if layer_types is None and getattr(text, "sliding_window", None) is not None:
+        return f"a sliding window of {text.sliding_window} tokens"
+    if getattr(text, "attn_logit_softcapping", None) is not None:
+        return "soft-capped attention scores"
+    return None
+
+
+Attended = tuple[Tensor, None]
+"""Output `[1, T, heads, D]`, and no attention weights, as Transformers wants them."""
+
+
+def sdpa(module: Any, query: Tensor, key: Tensor, value: Tensor, _mask: None, *, layout: Layout, scaling: float, **extras: Any) -> Attended:
+    """PyTorch's own kernel, one sequence at a time.
+
+    Rows of like length were not faster in any number of buckets (`docs/performance.md`), and would compute padding.
+    """
+    _refuse(module, extras)
+    pieces = (torch.split(x, list(layout.lengths), dim=2) for x in (query, key, value))
     gqa = query.shape[1] != key.shape[1]
     out = [F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=gqa) for q, k, v in zip(*pieces, strict=True)]
     return torch.cat([x.transpose(1, 2) for x in out], dim=1), None
 
 
-def implementation(_attention: str) -> str:
-    """Return the name under which Transformers knows the kernel for `model.attention`."""
-    return SDPA
+def flash(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, _mask: None, *, layout: Layout, scaling: float, **extras: Any
+) -> Attended:
+    """FlashAttention-2 (arXiv 2307.08691) of the package flash-attn: all sequences in one call."""
+    from flash_attn import flash_attn_varlen_func
+
+    _refuse(module, extras)
+    bounds, longest = layout.cu_seqlens, layout.max_length
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # [T, heads, D]
+    out = flash_attn_varlen_func(q, k, v, bounds, bounds, longest, longest, softmax_scale=scaling, causal=True)
+    return out[None], None
 
 
-AttentionInterface.register(SDPA, sdpa)
+def varlen(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, _mask: None, *, layout: Layout, scaling: float, **extras: Any
+) -> Attended:
+    """The same kernel as torch has it."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    _refuse(module, extras)
+    bounds, longest = layout.cu_seqlens, layout.max_length
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # [T, heads, D]
+    # Its word for causal is a window that ends at the token. Some releases must be told of grouped queries, others take them as they are.
+    options: dict[str, Any] = {"scale": scaling, "window_size": (-1, 0)}
+    if "enable_gqa" in _varlen_parameters():
+        options["enable_gqa"] = q.shape[1] != k.shape[1]
+    out: Any = varlen_attn(q, k, v, bounds, bounds, longest, longest, **options)
+    return out[None], None
+
+
+def auto(module: Any, query: Tensor, *args: Any, **kwargs: Any) -> Attended:
+    """The first of flash_attention_2, varlen and sdpa that this machine has for tensors of this kind."""
+    kernel = sdpa
+    if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
+        kernel = flash if _has_flash_attn() else varlen if _has_varlen() else sdpa
+    return kernel(module, query, *args, **kwargs)
+
+
+def _refuse(module: Any, extras: dict[str, Any]) -> None:
+    """Refuse what a layer asks for beside causal attention, rather than compute something else."""
+    asked = [name for name in EXTRAS if extras.get(name) is not None]
+    if not getattr(module, "is_causal", True) or extras.get("is_causal") is False:
+        asked.append("is_causal=False")
+    if asked:
+        raise UserError(f"model.path: {type(module).__name__} needs {', '.join(asked)}, which is not supported; choose another model")
+
+
+@cache
+def _has_flash_attn() -> bool:
+    return find_spec("flash_attn") is not None
+
+
+def _has_varlen() -> bool:
+    return {"scale", "window_size"} <= _varlen_parameters()
+
+
+@cache
+def _varlen_parameters() -> frozenset[str]:
+    """Names of what this torch's `varlen_attn` takes; they differ between releases, and the first ones lack a scale."""
+    if find_spec("torch.nn.attention.varlen") is None:
+        return frozenset()
+    from torch.nn.attention.varlen import varlen_attn
+
+    return frozenset(inspect.signature(varlen_attn).parameters)
+
+
+NAMES = {"auto": "packed_auto", "flash_attention_2": "packed_fa2", "varlen": "packed_varlen", "sdpa": "packed_sdpa"}
+"""By `model.attention`. The word flash in a name would make Transformers do more than look the function up."""
+for attention, kernel in {"auto": auto, "flash_attention_2": flash, "varlen": varlen, "sdpa": sdpa}.items():
+    AttentionInterface.register(NAMES[attention], kernel)

@@ -42,13 +42,8 @@ class Tokens:
 
     @property
     def num_computed(self) -> int:
-        """Positions the dense layers compute (T)."""
+        """Positions computed (T): none is padding."""
         return self.input_ids.shape[1]
-
-    @property
-    def num_attended(self) -> int:
-        """Positions attention computes, its padding included."""
-        return self.layout.num_attended
 
 
 @dataclass(frozen=True, slots=True)

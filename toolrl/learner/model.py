@@ -13,7 +13,7 @@ from transformers.utils import logging
 
 from toolrl.config.schema import ModelConfig
 from toolrl.errors import UserError
-from toolrl.learner.attention import implementation
+from toolrl.learner.attention import implementation, unsupported
 from toolrl.learner.network import Policy
 from toolrl.learner.sequence import SequenceParallel
 
@@ -26,7 +26,7 @@ def read_config(path: str) -> Any:
     """Return the Hugging Face configuration of a folder or hub name.
 
     Raises:
-        UserError: There is none, it cannot be read, or its head is of a kind that is not supported.
+        UserError: There is none, it cannot be read, or its head or its attention is of a kind that is not supported.
     """
     try:
         config = AutoConfig.from_pretrained(path)
@@ -35,6 +35,8 @@ def read_config(path: str) -> Any:
     odd = [name for name in UNSUPPORTED_HEADS if getattr(config, name, None) not in (None, 1, 1.0)]
     if odd:
         raise UserError(f"model.path: {path!r} changes its logits by {', '.join(odd)}, which is not supported; choose another model")
+    if more := unsupported(config):
+        raise UserError(f"model.path: {path!r} has {more}, which is not supported; choose another model")
     for name in vars(config):
         if name.endswith(("dropout", "_pdrop")):  # chance in the forward pass would make the ratio of equal weights differ from 1
             setattr(config, name, 0.0)
