@@ -27,13 +27,15 @@ N = 4
 P = 3
 
 
-def controller(world, *, state=None, staleness=0, refill=False, prompts=P, max_dull=1000, eval_every=0, save_every=0, best=False):
+def controller(
+    world, *, state=None, staleness=0, refill=False, prompts=P, max_dull=1000, eval_every=0, save_every=0, best=False, algo=None
+):
     return Controller(
         loop=LoopConfig(prompts_per_batch=prompts, max_staleness=staleness, refill=refill, max_dull_in_row=max_dull),
         evaluation=EvalConfig(every=eval_every),
         checkpoint=CheckpointConfig(every=save_every, best=best),
         sampling=Sampling(n=N, temperature=1.0, top_p=1.0, max_tokens=3),
-        algo=AlgoConfig(advantage_eps=0.0),
+        algo=algo or AlgoConfig(advantage_eps=0.0),
         state=state or RunState(),
         **world.parts,
     )
@@ -134,6 +136,36 @@ def test_dull_groups_stay_in_their_batch_with_advantage_0():
     assert advantages[0] == (0.0,) * 4
     assert advantages[1] == pytest.approx((half, -half, half, -half))
     assert world.sink.rows[1]["loop/dull_share"] == pytest.approx(1 / 3)
+
+
+def test_batch_advantages_span_the_groups_of_a_batch_whatever_the_timing():
+    algo = AlgoConfig(advantage="batch", advantage_eps=0.0)
+    for seed in TIMINGS:
+        world = World(seed, dull=lambda number, version: number % 3 == 0)
+        train(world, steps=2, staleness=1, algo=algo)
+        # rewards 0 0 0 0, then twice 1 0 1 0: centred 4 × 0 and 8 × ±1/2, variance 8·(1/4)/11, so ±(1/2)/√(2/11)
+        share = 0.5 / (2 / 11) ** 0.5
+        for batch in world.learner.batches:
+            assert batch.trajectories[0].advantages == (0.0,) * 4
+            for trajectory in batch.trajectories[1:]:
+                assert trajectory.advantages == pytest.approx((share, -share, share, -share))
+
+
+def test_replaced_groups_are_no_part_of_batch_advantages():
+    algo = AlgoConfig(advantage="batch", advantage_eps=0.0)
+    world = World(dull=lambda number, version: number % 2 == 0)
+    train(world, steps=2, refill=True, algo=algo)
+    share = 0.5 / (3 / 11) ** 0.5  # 12 × ±1/2: variance 12·(1/4)/11
+    for trajectory in world.learner.batches[0].trajectories:
+        assert trajectory.advantages == pytest.approx((share, -share, share, -share))
+
+
+def test_rewards_are_shaped_by_the_length_that_sampling_allows():
+    # completions of 1, 2, 3 and 1 tokens, limit 3, buffer 2: punished by 0, 1/2, 1 and 0; rewards 1 0 1 0 -> 1 -1/2 0 0, mean 1/8
+    world = World()
+    train(world, steps=1, algo=AlgoConfig(advantage="mean", truncated="shape", overlong_buffer=2))
+    assert world.learner.batches[0].trajectories[0].advantages == (0.875, -0.625, -0.125, -0.125)
+    assert world.sink.rows[1]["reward/overlong"] == pytest.approx(-0.375)
 
 
 @pytest.mark.parametrize("staleness", [0, 2])

@@ -118,7 +118,8 @@ class Controller:
         """Take a batch, train it, make the weights live, and measure them if that is due. Returns the metrics of the new version."""
         with self._watch.stage("wait_generation"):
             batch = await self._next_batch(window)
-        metrics = batch_metrics(batch, self._loop.max_staleness) | {"loop/groups_in_flight": float(window.unfinished)}
+        metrics = batch_metrics(batch, self._algo, max_tokens=self._sampling.max_tokens, max_staleness=self._loop.max_staleness)
+        metrics |= {"loop/groups_in_flight": float(window.unfinished)}
         with part(RolloutError, "engines, saying what they did"):
             metrics |= await self._engines.metrics()
         report, pushed = await self._learn_and_push(batch)
