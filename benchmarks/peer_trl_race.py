@@ -169,7 +169,7 @@ async def race(config: RlConfig, inputs: Inputs, stage: Stage, peer: Peer, steps
         "total_steps": config.run.steps,
     }
     sender = SenderSettings(config.weights.backend, config.weights.bucket_mib * MIB, config.model.dtype, config.weights.timeout_s)
-    learner = LearnerGroup(stage.learners(config.learner, rank, sender), config.learner, engines)
+    learner = LearnerGroup(stage.learners(config.learner, rank, sender), config.learner, engines, algo=config.algo)
     scorer = ScorerPool(lambda i: stage.reward_worker(i, inputs.verifier, config.reward), config.reward)
     drawn = probes(inputs, config.weights.probe_prompts, config.max_model_len - 1)
     limit_s = config.engine.sample_timeout_s

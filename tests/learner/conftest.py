@@ -61,10 +61,11 @@ class Ranks:
         return self.each("call", [(method, *args)] * self.num)
 
     def step(self, shards, groups, *, gradients=False):
+        """Train a batch; return the metrics of each rank, each with its list of gradients where asked. `trained` has the groups."""
         arguments = [(shard, {draw: groups[draw] for draw in shard.handles}) for shard in shards]
-        if gradients:
-            return self.each("step_with_gradients", arguments)
-        return self.each("call", [("step", *args) for args in arguments])
+        answers = self.each("step_with_gradients" if gradients else "step", arguments)
+        self.trained = {draw: group for _, trained, *_ in answers for draw, group in trained.items()}
+        return [(metrics, *rest) if gradients else metrics for metrics, _, *rest in answers]
 
     def weights(self):
         return self.each("weights", [()] * self.num)[0]

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from toolrl.learner.measure import Meter, summed
+from toolrl.learner.measure import Meter, Ranks
 
 
 @pytest.fixture(autouse=True)
@@ -13,7 +13,7 @@ def group_of_one():
 
 
 def test_sums_and_maxima_gather_over_micro_batches():
-    meter = Meter("cpu")
+    meter = Meter(Ranks("cpu"))
     meter.add(tokens=2, loss=torch.tensor([1.0, 2.5]), clipped=torch.tensor([True, False]))
     meter.add(tokens=1, loss=torch.tensor([-1.0]), clipped=torch.tensor([True]))
     for ratios in ([1.0, 1.5], [], [0.5]):
@@ -23,7 +23,7 @@ def test_sums_and_maxima_gather_over_micro_batches():
 
 
 def test_the_mismatch_with_the_engine_by_hand():
-    meter = Meter("cpu")
+    meter = Meter(Ranks("cpu"))
     meter.engine_mismatch(torch.tensor([0.0, -1.0]), torch.tensor([0.0, -3.0]))  # d = 0 and 2
     found = meter.reduced()
     assert found["abs_dlogp"] == 2.0
@@ -34,8 +34,8 @@ def test_the_mismatch_with_the_engine_by_hand():
 
 
 def test_values_are_summed_in_double_precision():
-    assert summed([2.0**24, 1.0], "cpu") == [2.0**24, 1.0]
-    meter = Meter("cpu")
+    assert Ranks("cpu").summed([2.0**24, 1.0]) == [2.0**24, 1.0]
+    meter = Meter(Ranks("cpu"))
     for _ in range(3):
         meter.add(tokens=2.0**24 + 1)
     assert meter.reduced()["tokens"] == 3 * (2.0**24 + 1)

@@ -60,7 +60,7 @@ class PlainTrainer:
             gradients.append({name: p.grad.numpy().copy() for name, p in self.policy.model.named_parameters()})
             torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), 0.5)
             self.optimizer.step()
-        return sum(total for total, _ in losses) / sum(count for _, count in losses), gradients
+        return sum(total / count for total, count in losses) / len(losses), gradients
 
     def weights(self):
         return {name: p.detach().numpy() for name, p in self.policy.model.named_parameters()}

@@ -36,4 +36,4 @@ def test_using_a_rank_before_its_setup_is_refused(tmp_path):
     with pytest.raises(LearnerError, match="setup"):
         LearnerRank(fp32(str(tmp_path)), LearnerConfig()).save(tmp_path)
     with pytest.raises(LearnerError, match="setup"):
-        LearnerRank(fp32(str(tmp_path)), LearnerConfig()).step(RankShard(0, (), {}), {})
+        LearnerRank(fp32(str(tmp_path)), LearnerConfig()).step(RankShard(0, (), {}, {}), {})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,40 @@ from numpy.typing import NDArray
 
 from toolrl.actors.engine import EngineHandle
 from toolrl.actors.wait import fetch, gather, one
-from toolrl.config.learning import LearnerConfig
+from toolrl.algo.advantage import rewards
+from toolrl.config.learning import AlgoConfig, LearnerConfig
 from toolrl.errors import CheckpointError, LearnerError
+from toolrl.learner.inspection import Inspection, Place, place_of
 from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, shard_batch, shard_demonstrations
-from toolrl.types import Batch, StepReport, TrainedGroup
+from toolrl.types import Batch, Group, StepReport, TrainedGroup
 from toolrl.weights.manifest import Manifest
 
 
 class LearnerGroup:
-    """Implements `protocols.Learner`, and the learner's side of a push, over the ranks' actors."""
+    """Implements `protocols.Learner`, and the learner's side of a push, over the ranks' actors.
 
-    def __init__(self, ranks: Sequence[Any], config: LearnerConfig, engines: Sequence[EngineHandle] = ()) -> None:
+    Args:
+        ranks: Actors of `LearnerActor`, rank 0 first.
+        config: Settings of the group.
+        engines: Who receives the weights.
+        algo: Which completions are trained, and whether the KL penalty goes into the reward; None in supervised training.
+        max_tokens: `sampling.max_tokens`; of no use to supervised training.
+    """
+
+    def __init__(
+        self,
+        ranks: Sequence[Any],
+        config: LearnerConfig,
+        engines: Sequence[EngineHandle] = (),
+        *,
+        algo: AlgoConfig | None = None,
+        max_tokens: int = 0,
+    ) -> None:
         self._ranks = {f"learner-{i}": actor for i, actor in enumerate(ranks)}
         self._config = config
         self._engines = tuple(engines)
+        self._algo = algo or AlgoConfig()
+        self._max_tokens = max_tokens
 
     async def start(self) -> None:
         """Form the group and load the model. Raises DeadlineError, LearnerError, or the UserError of a model that cannot be loaded."""
@@ -44,13 +64,14 @@ class LearnerGroup:
 
     async def step(self, batch: Batch) -> StepReport:
         """Train one batch. Raises LearnerError or DeadlineError."""
-        shards = shard_batch(
-            batch,
-            num_ranks=self._config.data_parallel,
-            minibatches=self._config.minibatches,
-            max_tokens=self._config.max_tokens_per_microbatch,
-        )
-        return await self._step("training a batch", "step", shards)
+        return await self._step("training a batch", "step", self._shards(batch))
+
+    async def inspect(self, batch: Batch, draw: int, sample: int) -> Inspection:
+        """Train a batch up to the optimizer step of one of its completions, and look at it there. Raises LearnerError or DeadlineError."""
+        shards = self._shards(batch)
+        found = await self._each("inspecting a completion", "inspect", shards, place_of(shards, draw, sample))
+        inspection: Inspection = next(each for each in found if each is not None)
+        return inspection
 
     async def sft_step(self, rows: Sequence[Demonstration]) -> StepReport:
         """Take one optimizer step of cross-entropy. Raises LearnerError or DeadlineError."""
@@ -92,12 +113,29 @@ class LearnerGroup:
         """Write the weights as a Hugging Face folder."""
         await self._all("exporting the model", "export", str(folder), timeout_s=timeout_s)
 
+    def _shards(self, batch: Batch) -> Sequence[RankShard]:
+        """Return what each group of ranks with the same sequences does with a batch."""
+        shards = shard_batch(
+            batch,
+            num_ranks=self._config.data_parallel,
+            minibatches=self._config.minibatches,
+            max_tokens=self._config.max_tokens_per_microbatch,
+            drop_truncated=self._algo.truncated == "mask",
+        )
+        if not (self._algo.kl_coef and self._algo.kl_in == "reward"):
+            return shards
+        made_of = {t.scored.group.draw: rewards(self._algo, t.scored, self._max_tokens) for t in batch.trajectories}
+        return [replace(shard, rewards={draw: made_of[draw] for draw in shard.handles}) for shard in shards]
+
     async def _step(self, what: str, method: str, shards: Sequence[Any]) -> StepReport:
-        share = self._config.sequence_parallel  # consecutive ranks that compute the same shard together
-        calls = {name: getattr(rank, method).remote(shards[i // share]) for i, (name, rank) in enumerate(self._ranks.items())}
-        results = await gather(what, calls, timeout_s=self._config.step_timeout_s, error=LearnerError)
+        results = await self._each(what, method, shards)
         optimizer_steps, metrics, _ = results[0]
         return StepReport(optimizer_steps, metrics, {draw: group for _, _, trained in results for draw, group in trained.items()})
+
+    async def _each(self, what: str, method: str, shards: Sequence[Any], *arguments: Any) -> list[Any]:
+        share = self._config.sequence_parallel  # consecutive ranks that compute the same shard together
+        calls = {name: getattr(rank, method).remote(shards[i // share], *arguments) for i, (name, rank) in enumerate(self._ranks.items())}
+        return await gather(what, calls, timeout_s=self._config.step_timeout_s, error=LearnerError)
 
     async def _all(self, what: str, method: str, *arguments: Any, timeout_s: float | None = None) -> list[Any]:
         calls = {name: getattr(rank, method).remote(*arguments) for name, rank in self._ranks.items()}
@@ -148,14 +186,21 @@ class LearnerActor:
 
     def step(self, shard: RankShard) -> tuple[int, dict[str, float], dict[int, TrainedGroup]]:
         """Fetch the groups of this rank's shard, and train it with the others."""
-        groups = fetch("groups to train", list(shard.handles.values()), timeout_s=self._fetch_timeout_s)
-        metrics, trained = self._learner.step(shard, dict(zip(shard.handles, groups, strict=True)))
+        metrics, trained = self._learner.step(shard, self._groups(shard))
         return self._learner.optimizer_steps, metrics, trained
+
+    def inspect(self, shard: RankShard, place: Place) -> Inspection | None:
+        """Fetch the groups of this rank's shard, and train up to a completion with the others; None where another rank has it."""
+        return self._learner.inspect(shard, self._groups(shard), place)
 
     def sft_step(self, shard: DemonstrationShard) -> tuple[int, dict[str, float], dict[int, TrainedGroup]]:
         """Train demonstrations with the others."""
         metrics = self._learner.sft_step(shard)
         return self._learner.optimizer_steps, metrics, {}
+
+    def _groups(self, shard: RankShard) -> dict[int, Group]:
+        groups = fetch("groups to train", list(shard.handles.values()), timeout_s=self._fetch_timeout_s)
+        return dict(zip(shard.handles, groups, strict=True))
 
     def connect(self, engines: Sequence[tuple[str, int, Any]]) -> None:
         """Form a transfer group with the engines (name, workers, actor)."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,21 +15,61 @@ from torch import Tensor
 from toolrl.algo.kl import kl
 
 PARTS = ("forward_s", "backward_s", "optimizer_s", "old_logprobs_s", "reference_s")
-SUMS = ("tokens", "loss", "policy", "kl", "entropy", "clipped", "real", "computed", "abs_dlogp", "k3_dlogp", "weight", "weight2")
+SUMS = (
+    "tokens", "loss", "policy", "kl", "entropy", "clipped", "importance", "real", "computed",
+    "compared", "abs_dlogp", "k3_dlogp", "weight", "weight2",
+)  # fmt: skip
 MAXIMA = ("ratio", "dlogp", *PARTS)
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """The ranks of the learner, as sums over them see them. Every method is collective."""
+
+    device: str
+    """`cpu` or `cuda`."""
+    copies: int = 1
+    """Ranks that hold the same shard, because they share its sequences: what all of them add counts once."""
+
+    def sum(self, totals: Tensor) -> Tensor:
+        """Return each value summed over the shards."""
+        totals = totals.clone()
+        if dist.get_world_size() > 1:
+            dist.all_reduce(totals)
+        return totals / self.copies
+
+    def max(self, values: Tensor) -> Tensor:
+        """Return the largest of each value."""
+        values = values.clone()
+        if dist.get_world_size() > 1:
+            dist.all_reduce(values, op=dist.ReduceOp.MAX)
+        return values
+
+    def summed(self, values: Sequence[float]) -> list[float]:
+        """Return each value summed over the shards, in double precision."""
+        totals: list[float] = self.sum(torch.tensor(values, dtype=torch.float64, device=self.device)).tolist()
+        return totals
+
+    def union(self, own: Mapping[Key, Any]) -> dict[Key, Any]:
+        """Return the entries of all ranks; ranks that share a key agree on its value."""
+        found: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(found, dict(own))
+        return {key: value for each in found for key, value in each.items()}
 
 
 class Meter:
     """Sums and maxima of one batch on one rank.
 
     Args:
-        device: Where the sums live until they are read: reading each one would make a GPU wait.
+        ranks: Over whom to add up. The sums live on their device until they are read: reading each one would make a GPU wait.
     """
 
-    def __init__(self, device: str) -> None:
-        self._device = device
-        self._sums = torch.zeros(len(SUMS), dtype=torch.float64, device=device)
-        self._maxima = torch.zeros(len(MAXIMA), dtype=torch.float64, device=device)
+    def __init__(self, ranks: Ranks) -> None:
+        self._ranks = ranks
+        self._sums = torch.zeros(len(SUMS), dtype=torch.float64, device=ranks.device)
+        self._maxima = torch.zeros(len(MAXIMA), dtype=torch.float64, device=ranks.device)
 
     def add(self, **values: Tensor | float) -> None:
         """Add to sums by name; a tensor is summed up first."""
@@ -43,7 +85,7 @@ class Meter:
         """Compare the two log-probabilities of sampled tokens, under the weights at the start of the batch."""
         d = learner_logp - engine_logp
         weight = d.double().exp()
-        self.add(abs_dlogp=d.abs(), k3_dlogp=kl("k3", engine_logp, learner_logp), weight=weight, weight2=weight.square())
+        self.add(compared=len(d), abs_dlogp=d.abs(), k3_dlogp=kl("k3", engine_logp, learner_logp), weight=weight, weight2=weight.square())
         self.raise_to("dlogp", d.abs())
 
     @contextmanager
@@ -51,22 +93,12 @@ class Meter:
         """Add the seconds of a block to `part`."""
         started = time.perf_counter()
         yield
-        if self._device == "cuda":
+        if self._ranks.device == "cuda":
             torch.cuda.synchronize()
         self._maxima[MAXIMA.index(part)] += time.perf_counter() - started
 
     def reduced(self) -> dict[str, float]:
-        """Return sums over all ranks and the largest of the maxima. Collective."""
-        if dist.get_world_size() > 1:
-            dist.all_reduce(self._sums)
-            dist.all_reduce(self._maxima, op=dist.ReduceOp.MAX)
-        sums = dict(zip(SUMS, self._sums.tolist(), strict=True))
-        return sums | {f"max_{name}" if name not in PARTS else name: v for name, v in zip(MAXIMA, self._maxima.tolist(), strict=True)}
-
-
-def summed(values: Sequence[float], device: str) -> list[float]:
-    """Return each value summed over all ranks. Collective."""
-    totals = torch.tensor(values, dtype=torch.float64, device=device)
-    if dist.get_world_size() > 1:
-        dist.all_reduce(totals)
-    return totals.tolist()
+        """Return sums over all ranks and the largest of the maxima, so far. Collective."""
+        sums = dict(zip(SUMS, self._ranks.sum(self._sums).tolist(), strict=True))
+        largest = zip(MAXIMA, self._ranks.max(self._maxima).tolist(), strict=True)
+        return sums | {f"max_{name}" if name not in PARTS else name: value for name, value in largest}

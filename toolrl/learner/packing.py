@@ -10,7 +10,7 @@ groups later. The plan is a pure function of the batch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -49,6 +49,10 @@ class RankShard:
     """Micro-batches of each optimizer step; of equal number on all ranks."""
     handles: Mapping[int, Any]
     """Draw number -> handle of each group the rank must fetch."""
+    advantages: Mapping[int, tuple[float, ...]]
+    """Draw number -> advantages of all completions of the group, of those left out too."""
+    rewards: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
+    """Draw number -> what the advantages are made of; empty unless the rank must make them anew (`algo.kl_in: reward`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ def shard_batch(batch: Batch, *, num_ranks: int, minibatches: int, max_tokens: i
     """
     by_rank: list[list[tuple[MicroBatch, ...]]] = [[] for _ in range(num_ranks)]
     handles: list[dict[int, Any]] = [{} for _ in range(num_ranks)]
+    advantages: list[dict[int, tuple[float, ...]]] = [{} for _ in range(num_ranks)]
     for part in _consecutive(batch.trajectories, minibatches):
         groups = [_rows(trajectory, drop_truncated) for trajectory in part]
         shares = balance([float(costs([row.tokens for row in rows]).sum()) for rows in groups], num_ranks)
@@ -90,8 +95,9 @@ def shard_batch(batch: Batch, *, num_ranks: int, minibatches: int, max_tokens: i
         packed = pack_alike([[row.tokens for row in rows] for rows in rows_by_rank], max_tokens)
         for rank, (share, rows, bins) in enumerate(zip(shares, rows_by_rank, packed, strict=True)):
             handles[rank].update((part[i].scored.group.draw, part[i].scored.group.handle) for i in share)
+            advantages[rank].update((part[i].scored.group.draw, part[i].advantages) for i in share)
             by_rank[rank].append(tuple(MicroBatch(tuple(rows[i] for i in indexes)) for indexes in bins))
-    return tuple(RankShard(rank, tuple(by_rank[rank]), handles[rank]) for rank in range(num_ranks))
+    return tuple(RankShard(rank, tuple(by_rank[rank]), handles[rank], advantages[rank]) for rank in range(num_ranks))
 
 
 def shard_demonstrations(rows: Sequence[Demonstration], *, num_ranks: int, max_tokens: int) -> tuple[DemonstrationShard, ...]:

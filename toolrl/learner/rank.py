@@ -22,6 +22,8 @@ from toolrl.errors import LearnerError
 from toolrl.learner import rendezvous
 from toolrl.learner.collate import demonstration_tokens, policy_tokens
 from toolrl.learner.deepspeed_config import inference_config, training_config
+from toolrl.learner.inspection import Inspection, Place
+from toolrl.learner.measure import Ranks
 from toolrl.learner.model import load_policy, read_config
 from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, pack
 from toolrl.learner.sequence import SequenceParallel, check_heads
@@ -67,6 +69,7 @@ class LearnerRank:
         self._device = device
         self._seed = seed
         self._total_steps = total_steps
+        self._ranks = Ranks(device, copies=learner.sequence_parallel)
         self._trainer: Trainer | None = None
         self._reference: Reference | None = None
         self._policy_step: PolicyStep | None = None
@@ -102,7 +105,7 @@ class LearnerRank:
             add_adapters(policy.causal, self._learner, self._seed)
         self._trainer = Trainer(policy, training, self._learner, self._total_steps)
         self._reference = self._load_reference(config, common, sequence) if self._algo.kl_coef else None
-        self._policy_step = PolicyStep(self._trainer, self._reference, self._algo, self._temperature, self._device)
+        self._policy_step = PolicyStep(self._trainer, self._reference, self._algo, self._temperature, self._ranks)
         self._parking = Parking(self._trainer.engine, self._reference.engines if self._reference else (), self._device)
 
     def step(self, shard: RankShard, groups: Mapping[int, Group]) -> tuple[dict[str, float], dict[int, TrainedGroup]]:
@@ -113,12 +116,26 @@ class LearnerRank:
             groups: Draw number -> group, for each of `shard.handles`.
 
         Raises:
-            LearnerError: A gradient is not finite.
+            LearnerError: Engine and learner disagree by more than `algo.mismatch_bound`, or a gradient is not finite.
         """
         started = time.perf_counter()
+        policy_step = _after_setup(self._policy_step)
         steps = [[policy_tokens(micro, groups, self._device) for micro in step] for step in shard.optimizer_steps]
-        metrics = _after_setup(self._policy_step).run(steps)
-        return metrics | {"learner/step_s": time.perf_counter() - started}, {}
+        metrics, trained = policy_step.run(steps, shard.advantages, shard.rewards)
+        return metrics | {"learner/step_s": time.perf_counter() - started}, trained
+
+    def inspect(self, shard: RankShard, groups: Mapping[int, Group], place: Place) -> Inspection | None:
+        """Train a batch up to the optimizer step of one completion and look at it there; None on a rank that does not have it.
+
+        Args:
+            shard: From `shard_batch`.
+            groups: Draw number -> group, for each of `shard.handles`.
+            place: Where the completion is; the same on every rank.
+        """
+        from toolrl.learner.inspect import inspect
+
+        steps = [[policy_tokens(micro, groups, self._device) for micro in step] for step in shard.optimizer_steps]
+        return inspect(_after_setup(self._policy_step), self._ready, steps, shard.advantages, shard.rewards, place)
 
     def sft_step(self, shard: DemonstrationShard) -> dict[str, float]:
         """Take one optimizer step of cross-entropy on this rank's demonstrations and return the metrics of the whole group.
@@ -130,7 +147,7 @@ class LearnerRank:
 
         started = time.perf_counter()
         micro_batches = [demonstration_tokens(rows, self._device) for rows in shard.micro_batches]
-        metrics = supervised_step(self._ready, micro_batches, self._device)
+        metrics = supervised_step(self._ready, micro_batches, self._ranks)
         return metrics | {"learner/step_s": time.perf_counter() - started}
 
     def logprobs(self, sequences: Sequence[NDArray[np.int32]], temperature: float) -> list[NDArray[np.float32]]:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from toolrl.algo.cross_entropy import cross_entropy
 from toolrl.learner.collate import Tokens
-from toolrl.learner.measure import Meter, summed
+from toolrl.learner.measure import Meter, Ranks
 from toolrl.learner.trainer import Trainer
 
 
-def supervised_step(trainer: Trainer, micro_batches: Sequence[Tokens], device: str) -> dict[str, float]:
+def supervised_step(trainer: Trainer, micro_batches: Sequence[Tokens], ranks: Ranks) -> dict[str, float]:
     """Train the micro-batches as one optimizer step and return the metrics of all ranks. Collective."""
-    meter = Meter(device)
-    (denominator,) = summed([float(sum(tokens.num_trained for tokens in micro_batches))], device)
+    meter = Meter(ranks)
+    (denominator,) = ranks.summed([float(sum(tokens.num_trained for tokens in micro_batches))])
     if not denominator:
         return {"learner/skipped_steps": 1.0, "learner/tokens": 0.0}
     for tokens in micro_batches:
@@ -22,7 +22,8 @@ def supervised_step(trainer: Trainer, micro_batches: Sequence[Tokens], device: s
             loss = cross_entropy(logp)
         with meter.seconds("backward_s"):
             trainer.backward(loss, denominator)
-        meter.add(tokens=len(logp), loss=loss, entropy=entropy, real=tokens.num_real, computed=tokens.input_ids.numel())
+        meter.add(tokens=len(logp), loss=loss, entropy=entropy)
+        meter.add(real=tokens.num_real, computed=tokens.num_computed)
     with meter.seconds("optimizer_s"):
         norm, lr = trainer.update()
     total = meter.reduced()

@@ -52,7 +52,7 @@ class Fleet:
         settings = [replace(EngineSettings.from_config(config, model_path, n), stop_token_ids=tuple(stop_token_ids)) for n in names]
         engines = stage.engines(settings, config.engine, timeout_s=config.weights.timeout_s, shared=shared)
         gate = Gate()
-        group = LearnerGroup(ranks, config.learner, engines)
+        group = LearnerGroup(ranks, config.learner, engines, algo=config.algo, max_tokens=config.sampling.max_tokens)
         turns = _turns(config, engines, group, gate) if config.cluster.colocated else None
         return cls(config, engines, EnginePool(engines, gate), group, gate, turns)
 
