@@ -76,7 +76,7 @@ def test_a_rank_that_does_not_send_keeps_nothing(source):
 
 @pytest.fixture(scope="module")
 def zero3(tmp_path_factory, tiny_models):
-    """What two ranks wrote: (tied, rank) -> results."""
+    """What two ranks wrote: (tied, rank) -> results; with LoRA (tied, rank-lora)."""
     out = tmp_path_factory.mktemp("zero3")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
@@ -89,37 +89,61 @@ def zero3(tmp_path_factory, tiny_models):
     finally:
         for rank in ranks:
             rank.kill()
-    return {(tied, rank): torch.load(out / f"{path.name}-{rank}.pt") for tied, path in tiny_models.items() for rank in (0, 1)}
+    ways = [(kind, rank) for kind in ("", "-lora") for rank in (0, 1)]
+    return {
+        (tied, f"{rank}{kind}"): torch.load(out / f"{path.name}{kind}-{rank}.pt")
+        for tied, path in tiny_models.items()
+        for kind, rank in ways
+    }
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
 class TestZero3:
     def test_the_model_was_sharded(self, zero3, tied):
-        assert zero3[tied, 0]["held"] == 0
+        assert zero3[tied, "0"]["held"] == 0
 
     def test_the_first_gather_before_any_forward_is_the_checkpoint(self, zero3, tied, tiny_models):
         model = AutoModelForCausalLM.from_pretrained(tiny_models[tied], dtype=torch.float32)
         expected = dict(model.named_parameters(remove_duplicate=False))
-        found = zero3[tied, 0]["before_any_forward"]
+        found = zero3[tied, "0"]["before_any_forward"]
         assert list(found) == list(expected)
         assert all(torch.equal(found[name], parameter) for name, parameter in expected.items())
 
     def test_shapes_are_known_without_a_gather_on_every_rank(self, zero3, tied):
-        expected = {name: tuple(tensor.shape) for name, tensor in zero3[tied, 0]["before_any_forward"].items()}
-        assert zero3[tied, 0]["shapes"] == zero3[tied, 1]["shapes"] == expected
+        expected = {name: tuple(tensor.shape) for name, tensor in zero3[tied, "0"]["before_any_forward"].items()}
+        assert zero3[tied, "0"]["shapes"] == zero3[tied, "1"]["shapes"] == expected
 
     def test_after_a_step_the_new_weights_are_gathered(self, zero3, tied):
-        found, truth = zero3[tied, 0]["after_a_step"], zero3[tied, 0]["truth"]
+        found, truth = zero3[tied, "0"]["after_a_step"], zero3[tied, "0"]["truth"]
         assert all(torch.equal(found[name], tensor) for name, tensor in truth.items())
-        assert not torch.equal(found["lm_head.weight"], zero3[tied, 0]["before_any_forward"]["lm_head.weight"])
+        assert not torch.equal(found["lm_head.weight"], zero3[tied, "0"]["before_any_forward"]["lm_head.weight"])
 
     def test_an_engine_receives_them_all_bit_for_bit(self, zero3, tied):
-        sent, received = zero3[tied, 0]["after_a_step"], zero3[tied, 0]["received"]
+        sent, received = zero3[tied, "0"]["after_a_step"], zero3[tied, "0"]["received"]
         assert list(received) == list(sent)
         assert all(torch.equal(received[name], tensor) for name, tensor in sent.items())
-        assert set(zero3[tied, 0]["manifest"]) == set(sent)
+        assert set(zero3[tied, "0"]["manifest"]) == set(sent)
 
     def test_the_other_rank_took_part_and_sent_nothing(self, zero3, tied):
-        assert zero3[tied, 1]["received"] == {}
-        assert zero3[tied, 1]["manifest"] == {}
-        assert all(tensor.numel() == 0 for tensor in zero3[tied, 1]["after_a_step"].values())
+        assert zero3[tied, "1"]["received"] == {}
+        assert zero3[tied, "1"]["manifest"] == {}
+        assert all(tensor.numel() == 0 for tensor in zero3[tied, "1"]["after_a_step"].values())
+
+    def test_with_lora_an_engine_receives_the_merged_weights_under_the_names_it_knows(self, zero3, tied, tiny_models):
+        model = AutoModelForCausalLM.from_pretrained(tiny_models[tied], dtype=torch.float32)
+        start = dict(model.named_parameters(remove_duplicate=False))
+        received, truth = zero3[tied, "0-lora"]["received"], zero3[tied, "0-lora"]["truth"]
+        assert list(received) == list(start)
+        assert zero3[tied, "0-lora"]["shapes"] == {name: tuple(tensor.shape) for name, tensor in start.items()}
+        changed = set()
+        for name, tensor in start.items():
+            layer = name.removesuffix(".weight")
+            expected = tensor.detach()
+            if f"{layer}.lora_A.default.weight" in truth:
+                changed.add(name)
+                expected = expected + 3 / 2 * truth[f"{layer}.lora_B.default.weight"] @ truth[f"{layer}.lora_A.default.weight"]
+            torch.testing.assert_close(received[name], expected, atol=1e-6, rtol=1e-6)
+            assert torch.equal(received[name], tensor) == (name not in changed)
+        assert len(changed) == 7 * model.config.num_hidden_layers
+        assert set(zero3[tied, "0-lora"]["manifest"]) == set(start)
+        assert zero3[tied, "1-lora"]["received"] == {}

@@ -42,7 +42,30 @@ def receiving_engine():
     return model, EngineLink("engine-0", 1, lambda method, *args: threads.submit(call, method, *args))
 
 
-def run(rank, out, path):
+def with_lora(model):
+    """Give `model` LoRA whose matrices are random, the same on every rank."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    inject_adapter_in_model(LoraConfig(r=2, lora_alpha=3, target_modules="all-linear"), model, "default")
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) / 10)
+
+
+def whole(model):
+    """Every parameter as it lies, gathered by itself."""
+    import deepspeed
+
+    found = {}
+    for name, parameter in model.named_parameters():
+        with deepspeed.zero.GatheredParameters([parameter]):
+            found[name] = parameter.detach().clone()
+    return found
+
+
+def run(rank, out, path, *, lora=False):
     import deepspeed
     from deepspeed.utils import safe_get_full_fp32_param
     from transformers import AutoModelForCausalLM
@@ -59,7 +82,11 @@ def run(rank, out, path):
     alive = HfDeepSpeedConfig(config)
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     del alive
-    engine, *_ = deepspeed.initialize(model=model, optimizer=torch.optim.AdamW(model.parameters(), lr=1e-3), config=config)
+    if lora:
+        with_lora(model)
+    engine, *_ = deepspeed.initialize(
+        model=model, optimizer=torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3), config=config
+    )
 
     source = Zero3Source(model, bucket_bytes=2**17, sender=rank == 0)
     shapes = {meta.name: tuple(meta.shape) for meta in source.metadata()}
@@ -68,7 +95,7 @@ def run(rank, out, path):
     engine.backward(engine(torch.arange(40)[None], labels=torch.arange(40)[None]).loss)
     engine.step()
     after_a_step = dict(source)
-    truth = {name: safe_get_full_fp32_param(parameter) for name, parameter in model.named_parameters()}
+    truth = whole(model) if lora else {name: safe_get_full_fp32_param(parameter) for name, parameter in model.named_parameters()}
 
     receiver, link = receiving_engine()
     sender = WeightSender(model, rank=rank, backend="gloo", bucket_bytes=2**17)
@@ -86,7 +113,7 @@ def run(rank, out, path):
             "manifest": {spec.name: spec.digest for spec in manifest.tensors},
             "held": held,
         },
-        out / f"{Path(path).name}-{rank}.pt",
+        out / f"{Path(path).name}{'-lora' if lora else ''}-{rank}.pt",
     )
 
 
@@ -98,6 +125,7 @@ def main():
     deepspeed.init_distributed(dist_backend="gloo")
     for path in paths:
         run(int(rank), Path(out), path)
+        run(int(rank), Path(out), path, lora=True)
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()  # a group that is left to the end of the process may abort it: its threads still run
 
