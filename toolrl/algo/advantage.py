@@ -22,8 +22,8 @@ from toolrl.types import ScoredGroup, Trajectory
 def rewards(algo: AlgoConfig, scored: ScoredGroup, max_tokens: int) -> tuple[float | None, ...]:
     """Return the rewards `[G]` that advantages are made of; None where the verifier failed.
 
-    They are the verdicts', less the overlong punishment where `algo.truncated` is `shape`. A group whose verdicts agree may then still
-    learn to be brief.
+    They are the verdicts', less the overlong punishment where `algo.truncated` is `shape`: a group whose verdicts agree may then still
+    learn to be brief, unless `loop.refill` replaced it. Where it is `mask`, truncated completions stay in the statistics of their group.
 
     Args:
         algo: How completions near the limit are treated.

@@ -24,7 +24,7 @@ class AlgoConfig:
     loss: str = "clipped"
     """Policy loss: clipped (PPO, DAPO), dual_clip, gspo (clips the sequence's ratio), cispo (clips the weight), or reinforce."""
     clip_low: float = 0.2
-    """The probability ratio is clipped below at 1 - clip_low; gspo wants about 3e-4."""
+    """The probability ratio is clipped below at 1 - clip_low; gspo wants about 3e-4, cispo none (near 1)."""
     clip_high: float = 0.2
     """The probability ratio is clipped above at 1 + clip_high; gspo wants about 4e-4."""
     dual_clip: float = 3.0
@@ -37,9 +37,10 @@ class AlgoConfig:
     kl_coef: float = 0.0
     """Weight of the KL penalty to the start checkpoint; at 0 the reference model is not loaded."""
     kl_estimator: str = "k3"
-    """Estimate of the KL of a token: k1, k2 or k3."""
+    """Estimate of the KL of a token: k1, k2 or k3. In the loss use k2 or k3: k1's gradient is 0 in expectation."""
     kl_in: str = "loss"
-    """Where the penalty goes: loss (each token), or reward (the completion's sum, before its advantage is made)."""
+    """Where the penalty goes: loss (each token), or reward (the completion's sum, before its advantage is made). With
+    `algo.advantage: group`, a group whose verdicts agree is then told apart by its KL alone, however small."""
     entropy_coef: float = 0.0
     """Weight of the entropy bonus."""
     truncated: str = "keep"
