@@ -22,3 +22,9 @@ def test_every_setting_has_its_documentation(kind):
 @pytest.mark.parametrize(("name", "page"), [("settings.md", settings_page), ("metrics.md", metrics_page)])
 def test_the_generated_pages_are_up_to_date(name, page):
     assert (DOCS / name).read_text() == page() + "\n", "run `make docs`"
+
+
+def test_every_row_of_a_page_is_one_whole_line_of_its_table():
+    for page, columns in ((settings_page(), 4), (metrics_page(), 3)):
+        rows = [line for line in page.splitlines() if line and not line.startswith(("#", "Made"))]
+        assert all(row.startswith("|") and row.replace("\\|", "").count("|") == columns + 1 for row in rows)

@@ -25,13 +25,13 @@ def show(arguments: Sequence[str], *, sft: bool, markdown: bool, metrics: bool) 
 
 
 def field_docs(section: type[Any]) -> dict[str, str]:
-    """Return the documentation string under each field of a settings dataclass."""
+    """Return the documentation string under each field of a settings dataclass, as one line: a line break would end a row of the table."""
     body = ast.parse(inspect.getsource(section).lstrip()).body[0]
     assert isinstance(body, ast.ClassDef)
     docs = {}
     for declared, below in zip(body.body, body.body[1:], strict=False):
         if isinstance(declared, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            docs[ast.unparse(declared.target)] = str(below.value.value)
+            docs[ast.unparse(declared.target)] = " ".join(str(below.value.value).split())
     return docs
 
 
