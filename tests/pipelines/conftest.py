@@ -1,12 +1,17 @@
 """Small run folders, written by the writers of a real run."""
 
 import asyncio
+import sys
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import real_run as real_runs
 
 from toolrl.algo.advantage import trajectories
 from toolrl.config.learning import AlgoConfig
@@ -52,6 +57,12 @@ DEFAULT_GROUPS = (
     (2, 8, SMALL_TALK, ("<think>hm</think>Fine!", TEXTS.right, TEXTS.right, "")),
 )
 """(version, draw, prompt, texts)"""
+
+
+@pytest.fixture(scope="session")
+def real_run(tmp_path_factory):
+    """The folder of a real run that has ended: see `real_run.py`. Only for tests of the stack."""
+    return real_runs.make(tmp_path_factory.mktemp("rl"))
 
 
 @pytest.fixture

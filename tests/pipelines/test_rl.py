@@ -9,17 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from driver import START_S, Driver, wait_until
+from driver import Driver
+from real_run import GROUP, PROMPTS, SETTINGS, STEPS, lines
 
 from toolrl.cli.main import main
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
-STEPS, PROMPTS, GROUP = 6, 4, 4
-SETTINGS = (
-    "conf/demo.yaml", f"loop.prompts_per_batch={PROMPTS}", f"sampling.n={GROUP}", "eval.prompts=16", "eval.every=3", "checkpoint.every=2",
-    "engine.max_num_seqs=64", "learner.lr=1e-4",
-)  # fmt: skip
 SUMMARY = {
     "steps", "heldout_reward_before", "heldout_reward_after", "heldout_greedy_before", "heldout_greedy_after", "content_right_before",
     "content_right_after", "train_reward_first", "train_reward_last", "parity_max_abs_dlogp", "max_staleness_seen", "completions",
@@ -27,29 +23,14 @@ SUMMARY = {
 }  # fmt: skip
 
 
-def lines(run):
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] if (run / "metrics.jsonl").exists() else []
-
-
 def rollouts(run):
     return [row for path in sorted((run / "rollouts").glob("version-*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
+@pytest.fixture
+def run(real_run):
     """A run of six batches whose driver was killed −9 in the fourth or later, and that was started again."""
-    folder = tmp_path_factory.mktemp("rl")
-    run = folder / "run"
-    arguments = ("rl", *SETTINGS, f"run.steps={STEPS}", f"run.dir={run}")
-    killed = Driver(*arguments, log=folder / "killed.log")
-    assert wait_until(lambda: len(lines(run)) >= 4 or not killed.running(), START_S), killed.log.read_text()
-    assert killed.running(), killed.log.read_text()
-    killed.kill()
-    assert wait_until(lambda: not killed.relatives(), 30), f"left behind 30 s after kill -9: {killed.relatives()}"
-    resumed = Driver(*arguments, log=folder / "resumed.log")
-    assert resumed.wait() == 0, resumed.log.read_text()
-    assert wait_until(lambda: not resumed.relatives(), 30), f"left behind 30 s after the end: {resumed.relatives()}"
-    return run
+    return real_run
 
 
 def test_a_killed_run_goes_on_from_its_newest_checkpoint(run):

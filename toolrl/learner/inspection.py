@@ -5,15 +5,35 @@ Axes: T trained tokens of the completion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolrl.types import TrainedGroup
+from toolrl.learner.packing import RankShard
 
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a batch a completion is trained; both counts from 0."""
+
+    draw: int
+    sample: int
+    optimizer_step: int
+    micro_batch: int
+
+
+def place_of(shards: Sequence[RankShard], draw: int, sample: int) -> Place:
+    """Return where a completion of a sharded batch is trained. Raises ValueError where it is not."""
+    for shard in shards:
+        for i, step in enumerate(shard.optimizer_steps):
+            for j, micro_batch in enumerate(step):
+                if any((row.draw, row.sample) == (draw, sample) for row in micro_batch.rows):
+                    return Place(draw, sample, i, j)
+    raise ValueError(f"the batch does not train {draw}.{sample}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +58,10 @@ class TokenTerms:
 class Inspection:
     """One completion in its optimizer step. The gradient is that of the whole step's loss, before clipping."""
 
-    optimizer_step: int  # in its batch, counted from 0
-    optimizer_steps: int  # of the batch
+    place: Place
     rank: int
-    micro_batch: int  # in its optimizer step on that rank, counted from 0
-    micro_batches: int
+    optimizer_steps: int  # of the batch
+    micro_batches: int  # of the optimizer step, on each rank
     advantage: float
     tokens: TokenTerms
     loss_share: float
@@ -50,12 +69,10 @@ class Inspection:
     gradient_norm: float  # ‖g_i‖ of the gradient of the loss share
     step_gradient_norm: float  # ‖g‖
     projection: float  # ⟨g_i, g⟩ / ‖g‖²; adds up to 1 over the step's completions
-    trained: Mapping[int, TrainedGroup]
-    """The groups of this optimizer step on this rank by draw, as the replay trained them."""
 
     @property
     def cosine(self) -> float:
-        """Return the cosine between ‖g_i‖ and ‖g‖; 0 where either is 0."""
+        """Return the cosine of the angle between g_i and g; 0 where either is 0."""
         if not self.gradient_norm:
             return 0.0
         return self.projection * self.step_gradient_norm / self.gradient_norm

@@ -12,7 +12,7 @@ from toolrl.algo.advantage import trajectories
 from toolrl.checkpoint.store import CheckpointStore
 from toolrl.config.load import to_yaml
 from toolrl.config.schema import DataConfig, LoopConfig, ModelConfig, RlConfig, RunConfig, SamplingConfig
-from toolrl.learner.inspection import Inspection, TokenTerms
+from toolrl.learner.inspection import Inspection, Place, TokenTerms
 from toolrl.monitor.prompts import write_prompts
 from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.types import (
@@ -130,8 +130,8 @@ def inspection():
             weight=np.ones_like(flat), loss=np.array(losses, np.float32),
         )  # fmt: skip
         found = Inspection(
-            optimizer_step=0, optimizer_steps=2, rank=1, micro_batch=0, micro_batches=3, advantage=0.5, tokens=terms, loss_share=2.125,
-            denominator=12.0, gradient_norm=3.0, step_gradient_norm=4.0, projection=0.375, trained={},
+            place=Place(2, 1, 0, 0), rank=1, optimizer_steps=2, micro_batches=3, advantage=0.5, tokens=terms, loss_share=2.125,
+            denominator=12.0, gradient_norm=3.0, step_gradient_norm=4.0, projection=0.375,
         )  # fmt: skip
         return replace(found, **changes)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from toolrl.learner.inspection import Place
 from toolrl.pipelines.replaying import replay_json, replay_page
 from toolrl.pipelines.replaying.plan import plan
 from toolrl.pipelines.replaying.replayed import Check, Replayed, check
@@ -46,7 +47,7 @@ def test_each_token_has_a_line_with_its_terms(replayed):
 
 def test_a_later_optimizer_step_and_a_kl_penalty_have_columns_of_their_own(replayed):
     terms = replace(replayed.inspection.tokens, kl=np.array([0.0, 0.5], np.float32), reference_logp=np.zeros(2, np.float32))
-    later = replace(replayed, inspection=replace(replayed.inspection, tokens=terms, optimizer_step=1))
+    later = replace(replayed, inspection=replace(replayed.inspection, tokens=terms, place=Place(2, 1, 1, 0)))
     said = replay_page.text(later, 120)
     assert "optimizer step 2 of 2" in said
     head = next(line for line in said.split("\n") if line.split()[:2] == ["token", "engine"])

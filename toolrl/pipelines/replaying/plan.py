@@ -131,7 +131,7 @@ def _require_trained(config: RlConfig, row: dict[str, Any], name: str) -> None:
 def _checkpoint(run: StoredRun, newest: int) -> tuple[Path | None, int, tuple[str, ...]]:
     """Return the newest whole checkpoint up to `newest`, its version, and which were passed over. Reads only."""
     store = CheckpointStore(run.path / "checkpoints", run.config.checkpoint.keep)
-    skipped = []
+    skipped: list[str] = []
     for path in sorted((run.path / "checkpoints").glob(f"{PREFIX}*"), reverse=True):
         try:
             if int(path.name.removeprefix(PREFIX)) <= newest:

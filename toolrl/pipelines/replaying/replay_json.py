@@ -34,8 +34,8 @@ def report(replayed: Replayed) -> dict[str, Any]:
             "norm": found.gradient_norm, "step_norm": found.step_gradient_norm, "projection": found.projection, "cosine": found.cosine,
         },
         "step": {
-            "optimizer_step": found.optimizer_step, "optimizer_steps": found.optimizer_steps, "rank": found.rank,
-            "micro_batch": found.micro_batch, "micro_batches": found.micro_batches, "denominator": found.denominator,
+            "optimizer_step": found.place.optimizer_step, "optimizer_steps": found.optimizer_steps, "rank": found.rank,
+            "micro_batch": found.place.micro_batch, "micro_batches": found.micro_batches, "denominator": found.denominator,
         },
         "tokens": ids | {field.name: _values(getattr(found.tokens, field.name)) for field in fields(TokenTerms)},
         "replay": {

@@ -31,8 +31,8 @@ def _head(replayed: Replayed, width: int) -> list[str]:
     plan, found, row = replayed.plan, replayed.inspection, replayed.plan.row
     facts = [
         f"made version {plan.version}",
-        f"optimizer step {found.optimizer_step + 1} of {found.optimizer_steps}",
-        f"rank {found.rank}, micro-batch {found.micro_batch + 1} of {found.micro_batches}",
+        f"optimizer step {found.place.optimizer_step + 1} of {found.optimizer_steps}",
+        f"rank {found.rank}, micro-batch {found.place.micro_batch + 1} of {found.micro_batches}",
     ]
     rows = [("reward", reward(row["reward"])), ("reason", row["reason"])]
     rows += [
@@ -88,7 +88,7 @@ def _shown(weights: Sequence[float]) -> list[int]:
 
 def _rows(replayed: Replayed, shown: Sequence[int]) -> list[list[str]]:
     """Return the table of the tokens: `start` is the learner before the batch, `now` in the sample's optimizer step."""
-    terms, several = replayed.inspection.tokens, replayed.inspection.optimizer_step > 0
+    terms, several = replayed.inspection.tokens, replayed.inspection.place.optimizer_step > 0
     heads = ["", "token", "engine", "start", *(["now"] if several else []), "ratio", "clip", "weight"]
     rows = [[*heads, *(["kl"] if terms.kl is not None else []), "loss"]]
     for i in shown:
