@@ -3,8 +3,10 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
+GPU_BIN := .venv-gpu/bin
+GPU_READY := .venv-gpu/.ready
 
-.PHONY: demo test test-fast fuzz lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
+.PHONY: demo test test-fast gpu-smoke fuzz lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
 
 demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
@@ -15,6 +17,9 @@ test: $(READY)  ## every test that needs no GPU: first the tier without Ray, the
 
 test-fast: $(READY)  ## the tier without Ray
 	$(BIN)/python -m pytest -m "not stack and not gpu" $(ARGS)
+
+gpu-smoke: $(GPU_READY)  ## what no CPU can show, on two GPUs in ten minutes: NCCL, CUDA IPC, sleep, TP 2, attention kernels, short runs
+	$(GPU_BIN)/python -m pytest -m gpu -rs --timeout=600 tests/gpu $(ARGS)
 
 fuzz: $(READY)  ## a million inputs for all that reads a model's text, and how time grows on hostile ones
 	PYTHONPATH=tests/fuzz $(BIN)/python -m fuzzer $(ARGS)
@@ -56,3 +61,11 @@ $(READY): requirements/cpu.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/cpu.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(READY)
+
+# A GPU machine's own set-up, beside the one for CPU. flash-attn may be added by hand: its tests skip without it.
+$(GPU_READY): requirements/gpu.txt pyproject.toml
+	@command -v nvidia-smi >/dev/null || { echo "this machine has no NVIDIA driver; 'make test' is what runs without a GPU" >&2; exit 2; }
+	$(PYTHON) -m venv .venv-gpu
+	$(GPU_BIN)/pip install --quiet --disable-pip-version-check -r requirements/gpu.txt $$(grep -E '^(pytest|pytest-timeout|hypothesis)==' requirements/cpu.txt)
+	$(GPU_BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(GPU_READY)

@@ -102,6 +102,12 @@ class EngineHost:
         self._thread.join(10)
 
 
+@pytest.fixture(scope="session")
+def make_engine_host():
+    """Make an `EngineHost`; the environment of its engines is the caller's to set, and its end to call."""
+    return EngineHost
+
+
 async def _together(coroutines):
     return await asyncio.gather(*coroutines)
 
