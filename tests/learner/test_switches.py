@@ -160,6 +160,17 @@ def test_lora_trains_as_plain_peft_does_and_leaves_the_base_alone(two_ranks, mod
     check_reference(two_ranks, plain(path))
 
 
+def test_lora_in_bfloat16_learns_and_leaves_the_base_alone(two_ranks, models):
+    model = ModelConfig(path=models["qwen2", False], dtype="bfloat16")
+    two_ranks.make(model, LearnerConfig(lr=1e-2, **LORA), seed=3)
+    start = two_ranks.each("parameters", [()] * 2)[0]
+    shards = shard_demonstrations(ROWS, num_ranks=2, max_tokens=40)
+    losses = [two_ranks.each("call", [("sft_step", shard) for shard in shards])[0]["learner/loss"] for _ in range(12)]
+    assert losses[-1] < losses[0] - 0.1
+    now = two_ranks.each("parameters", [()] * 2)[0]
+    assert {name for name in start if not np.array_equal(now[name], start[name])} == {name for name in start if "lora_" in name}
+
+
 def test_a_lora_checkpoint_holds_the_matrices_alone_and_continues_bit_for_bit(two_ranks, models, tmp_path):
     model = ModelConfig(path=models["qwen2", True], dtype="float32")
     two_ranks.make(model, settings(**LORA), seed=3)
