@@ -71,6 +71,8 @@ def trajectories(algo: AlgoConfig, groups: Sequence[ScoredGroup], max_tokens: in
 def _estimates(algo: AlgoConfig, known: list[list[float]], comparable: list[bool]) -> list[list[float]]:
     """Advantages of the rewarded members of the comparable groups."""
     some = [group for group, compare in zip(known, comparable, strict=True) if compare]
+    if not some:
+        return []
     match algo.advantage:
         case "group":
             return [group_normalised(group, algo.advantage_eps) for group in some]
@@ -80,8 +82,8 @@ def _estimates(algo: AlgoConfig, known: list[list[float]], comparable: list[bool
             return [leave_one_out(group) for group in some]
         case "batch":
             whole = [group for group in known if group]
-            made = batch_normalised(whole, algo.advantage_eps) if some else []
-            return [each for each, group in zip(made, whole, strict=bool(some)) if len(set(group)) > 1]
+            made = batch_normalised(whole, algo.advantage_eps)
+            return [each for each, group in zip(made, whole, strict=True) if len(set(group)) > 1]
     raise ValueError(f"algo.advantage: got {algo.advantage!r}; choose group, mean, leave_one_out or batch")
 
 

@@ -56,7 +56,7 @@ def settings_page() -> str:
         for section, docs in _sections(kind):
             for name, doc in docs.items():
                 wanted, default = known[f"{section}.{name}"]
-                parts.append(f"| `{section}.{name}` | {type_name(wanted)} | `{default!r}` | {doc.replace('|', chr(92) + '|')} |")
+                parts.append(f"| `{section}.{name}` | {type_name(wanted)} | `{default!r}` | {_cell(doc)} |")
         parts.append("")
     return "\n".join(parts).rstrip()
 
@@ -64,8 +64,13 @@ def settings_page() -> str:
 def metrics_page() -> str:
     """Return docs/metrics.md."""
     lines = ["# Metrics", "", "Made by `make docs` from `toolrl.monitor.metrics`; a test compares it.", "", "| metric | unit | meaning |"]
-    lines += ["|---|---|---|", *(f"| `{m.name}` | {m.unit} | {m.help} |" for m in METRICS)]
+    lines += ["|---|---|---|", *(f"| `{m.name}` | {m.unit} | {_cell(m.help)} |" for m in METRICS)]
     return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """A bar as in |Δ log p| would begin another column."""
+    return text.replace("|", "\\|")
 
 
 def _sections(kind: type[Any]) -> list[tuple[str, dict[str, str]]]:
