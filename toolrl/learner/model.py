@@ -14,6 +14,7 @@ from transformers.utils import logging
 from toolrl.config.schema import ModelConfig
 from toolrl.errors import UserError
 from toolrl.learner.attention import implementation, unsupported
+from toolrl.learner.kernels import fuse_kernels
 from toolrl.learner.network import Policy
 from toolrl.learner.sequence import SequenceParallel
 
@@ -43,7 +44,9 @@ def read_config(path: str) -> Any:
     return config
 
 
-def load_policy(settings: ModelConfig, config: Any, deepspeed: dict[str, Any], sequence: SequenceParallel | None = None) -> Policy:
+def load_policy(
+    settings: ModelConfig, config: Any, deepspeed: dict[str, Any], sequence: SequenceParallel | None = None, device: str = "cpu"
+) -> Policy:
     """Load the weights, each rank keeping its shard only.
 
     Args:
@@ -51,6 +54,7 @@ def load_policy(settings: ModelConfig, config: Any, deepspeed: dict[str, Any], s
         config: From `read_config`.
         deepspeed: The configuration of the engine that will hold it.
         sequence: The ranks that share each sequence, if several do.
+        device: `cpu` or `cuda`: what it will compute on.
 
     Raises:
         UserError: The weights are missing, unreadable or incomplete.
@@ -76,6 +80,8 @@ def load_policy(settings: ModelConfig, config: Any, deepspeed: dict[str, Any], s
     if causal.get_output_embeddings().bias is not None:
         raise UserError(f"model.path: the head of {settings.path!r} has a bias, which is not supported; choose another model")
     causal.config.use_cache = False
+    if settings.liger:
+        fuse_kernels(causal, device)
     if settings.gradient_checkpointing:
         causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return Policy(causal, sequence)

@@ -98,7 +98,7 @@ class LearnerRank:
         sequence = SequenceParallel(size, self._learner.step_timeout_s) if size > 1 else None
         common = {"dtype": self._model.dtype, "device": self._device, "hidden_size": config.hidden_size}
         training = training_config(self._learner, **common)
-        policy = load_policy(self._model, config, training, sequence)
+        policy = load_policy(self._model, config, training, sequence, self._device)
         if self._learner.lora_rank:
             from toolrl.learner.lora import add_adapters
 
@@ -220,7 +220,7 @@ class LearnerRank:
         if self._learner.lora_rank:
             return AdaptersOff(self._ready)
         settings = inference_config(self._learner, **common)
-        return FrozenCopy(load_policy(self._model, config, settings, sequence), settings)
+        return FrozenCopy(load_policy(self._model, config, settings, sequence, self._device), settings)
 
 
 def _after_setup(part: T | None) -> T:
