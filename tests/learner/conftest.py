@@ -61,11 +61,17 @@ class Ranks:
         return self.each("call", [(method, *args)] * self.num)
 
     def step(self, shards, groups, *, gradients=False):
-        """Train a batch; return the metrics of each rank, each with its list of gradients where asked. `trained` has the groups."""
+        """Train a batch; return what each rank returns, beside the gradient of each optimizer step where asked."""
         arguments = [(shard, {draw: groups[draw] for draw in shard.handles}) for shard in shards]
-        answers = self.each("step_with_gradients" if gradients else "step", arguments)
-        self.trained = {draw: group for _, trained, *_ in answers for draw, group in trained.items()}
-        return [(metrics, *rest) if gradients else metrics for metrics, _, *rest in answers]
+        if gradients:
+            return self.each("step_with_gradients", arguments)
+        return self.each("call", [("step", *args) for args in arguments])
+
+    def states(self, algo, shards, groups):
+        """Train a batch by other rules; return (metrics, trained groups, [(weights before, gradient) of each optimizer step])."""
+        answers = self.each("states", [(algo, shard, {draw: groups[draw] for draw in shard.handles}) for shard in shards])
+        trained = {draw: group for _, each, _ in answers for draw, group in each.items()}
+        return answers[0][0], trained, answers[0][2]
 
     def weights(self):
         return self.each("weights", [()] * self.num)[0]
@@ -129,12 +135,12 @@ def plain():
 class Made:
     """A batch, its groups by draw number, and the flat list of its (group, sample, advantage)."""
 
-    def __init__(self, seed, model, *, num_prompts=8, n=3, temperature=1.0, dull=False):
+    def __init__(self, seed, model, *, num_prompts=8, n=3, temperature=1.0, dull=False, graded=False, truncated=0.0):
         rng = np.random.default_rng(seed)
         trajectories, self.groups, self.rows = [], {}, []
         for number in range(num_prompts):
-            group = self._group(rng, number, n, model, temperature)
-            rewards = [1.0] * n if dull else list(rng.integers(0, 2, n).astype(float))
+            group = self._group(rng, number, n, model, temperature, truncated)
+            rewards = [1.0] * n if dull else rng.random(n).tolist() if graded else list(rng.integers(0, 2, n).astype(float))
             verdicts = tuple(Verdict(reward, Reason.CORRECT if reward else Reason.WRONG_NAME) for reward in rewards)
             scored = ScoredGroup(group.ref(None, engine="e", sample_s=0.0), verdicts)
             trajectories.append(Trajectory(scored, advantages(AlgoConfig(), [rewards])[0]))
@@ -143,7 +149,7 @@ class Made:
         self.batch = Batch(WeightVersion(0), tuple(trajectories))
 
     @staticmethod
-    def _group(rng, number, n, model, temperature):
+    def _group(rng, number, n, model, temperature, truncated):
         prompt = rng.integers(0, V, rng.integers(3, 12)).astype(np.int32)
         completions = []
         for _ in range(n):
@@ -153,7 +159,8 @@ class Made:
             noisy = logp + rng.normal(0, 0.3, len(tokens)).astype(np.float32)
             mask = rng.random(len(tokens)) < 0.8
             spans = (VersionSpan(WeightVersion(0), 0, len(tokens)),)
-            completions.append(Completion(tokens, noisy.astype(np.float32), mask, "", "stop", 0, spans))
+            reason = "length" if truncated and rng.random() < truncated else "stop"
+            completions.append(Completion(tokens, noisy.astype(np.float32), mask, "", reason, 0, spans))
         return Group(Draw(number, Prompt(str(number), "", (), (), ()), prompt, 0), tuple(completions))
 
 

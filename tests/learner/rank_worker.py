@@ -82,6 +82,23 @@ class Worker:
         finally:
             trainer.update = update
 
+    def states(self, algo, *args):
+        """Train a batch by other rules; return metrics, trained groups, and (weights before, gradient) of each optimizer step."""
+        trainer, states = self.learner._ready, []
+        update = trainer.update
+
+        def recording():
+            gradients = {name: deepspeed.utils.safe_get_full_grad(p).numpy().copy() for name, p in trainer.causal.named_parameters()}
+            states.append((self.weights(), gradients))
+            return update()
+
+        self.learner._policy_step._algo, trainer.update = algo, recording
+        try:
+            metrics, trained = self.learner.step(*args)
+            return metrics, trained, states if dist.get_rank() == 0 else None
+        finally:
+            trainer.update = update
+
     def gathers(self, slice_elements, method, *args):
         """Call a method with slices of so many logits; return how often each parameter was gathered.
 

@@ -97,7 +97,7 @@ def test_any_split_over_ranks_and_micro_batches_trains_as_the_plain_loop_does(
         batch = made(seed, reference.policy, temperature=TEMPERATURE)
         shards = shard_batch(batch.batch, num_ranks=ranks.num, minibatches=minibatches, max_tokens=max_tokens)
         loss, gradients = reference.step(batch, minibatches)
-        metrics, got = ranks.step(shards, batch.groups, gradients=True)[-1]
+        (metrics, _), got = ranks.step(shards, batch.groups, gradients=True)[-1]
         assert len(got) == minibatches
         largest = max(norm(gradient) for gradient in gradients)  # an optimizer step of dull groups has next to none
         for ours, theirs in zip(got, gradients, strict=True):
@@ -124,7 +124,7 @@ def test_a_batch_in_which_nothing_is_better_than_its_siblings_takes_no_step(two_
     batch = made(0, plain(path), dull=True)
     two_ranks.make(ModelConfig(path=path, dtype="float32"), learner(), algo=AlgoConfig(kl_coef=0.0))
     before = two_ranks.weights()
-    for report in two_ranks.step(shard_batch(batch.batch, num_ranks=2, minibatches=2, max_tokens=60), batch.groups):
+    for report, _ in two_ranks.step(shard_batch(batch.batch, num_ranks=2, minibatches=2, max_tokens=60), batch.groups):
         assert report["learner/skipped_steps"] == 2.0
         assert "learner/loss" not in report
     assert distance(two_ranks.weights(), before) == 0.0
@@ -135,7 +135,7 @@ def test_a_dull_batch_still_trains_its_kl_term(two_ranks, models, plain, made):
     batch = made(0, plain(path), dull=True)
     two_ranks.make(ModelConfig(path=path, dtype="float32"), learner(), algo=ALGO)
     shards = shard_batch(batch.batch, num_ranks=2, minibatches=1, max_tokens=60)
-    report = two_ranks.step(shards, batch.groups)[0]
+    report, _ = two_ranks.step(shards, batch.groups)[0]
     assert report["learner/skipped_steps"] == 0.0
     assert report["learner/policy_loss"] == 0.0
 
@@ -149,7 +149,7 @@ def test_all_ranks_agree_which_optimizer_step_is_skipped_though_only_one_of_them
     groups = {t.scored.group.draw: dull.groups[t.scored.group.draw] for t in kept} | {number: lively.groups[number]}
     shards = shard_batch(type(dull.batch)(dull.batch.version, (*kept, last)), num_ranks=2, minibatches=2, max_tokens=60)
     two_ranks.make(ModelConfig(path=path, dtype="float32"), learner(), algo=AlgoConfig(kl_coef=0.0))
-    reports = two_ranks.step(shards, groups)
+    reports = [report for report, _ in two_ranks.step(shards, groups)]
     assert [report["learner/skipped_steps"] for report in reports] == [1.0, 1.0]
     assert two_ranks.each("call", [("__getattribute__", "optimizer_steps")] * 2) == [1, 1]
 
@@ -159,7 +159,8 @@ def test_the_metrics_are_those_of_the_tokens_of_all_ranks(two_ranks, models, pla
     model = plain(path)
     batch = made(0, model)
     two_ranks.make(ModelConfig(path=path, dtype="float32"), learner(), algo=AlgoConfig())
-    reports = two_ranks.step(shard_batch(batch.batch, num_ranks=2, minibatches=1, max_tokens=60), batch.groups)
+    shards = shard_batch(batch.batch, num_ranks=2, minibatches=1, max_tokens=60)
+    reports = [report for report, _ in two_ranks.step(shards, batch.groups)]
     gaps = []
     for group, i, _ in (row for rows in batch.rows for row in rows):
         completion = group.completions[i]
