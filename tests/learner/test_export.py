@@ -34,3 +34,19 @@ def test_an_export_before_and_after_training_loads_in_transformers_with_the_same
     live = two_ranks.weights()
     assert all(np.array_equal(parameter.detach().numpy(), live[name]) for name, parameter in after.named_parameters())
     assert AutoTokenizer.from_pretrained(tmp_path / "after")("a b").input_ids == AutoTokenizer.from_pretrained(path)("a b").input_ids
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_an_export_of_lora_is_a_whole_model_with_the_matrices_merged(two_ranks, models, plain, made, tmp_path, tied):
+    path = models["qwen2", tied]
+    two_ranks.make(fp32(path), LearnerConfig(lr=1e-3, lora_rank=4))
+    train(two_ranks, made(0, plain(path)))
+    two_ranks.call("export", tmp_path)
+    exported, loading = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32, output_loading_info=True)
+    assert not loading["missing_keys"]
+    assert not loading["unexpected_keys"]
+    assert not list(tmp_path.glob("adapter*"))
+    start, live = dict(plain(path).model.named_parameters()), two_ranks.weights()
+    for name, parameter in exported.named_parameters():
+        assert np.array_equal(parameter.detach().numpy(), live[name])
+        assert torch.equal(parameter, start[name]) == (not name.endswith("_proj.weight"))

@@ -41,10 +41,13 @@ def test_modules_can_be_named(models):
     assert {name.split(".lora_")[0].rsplit(".", 1)[1] for name in names} == {"q_proj", "v_proj"}
 
 
-@pytest.mark.parametrize("wrong", ["lm_head", "embed_tokens", "qproj", "norm"])
-def test_a_name_that_is_no_inner_linear_layer_is_the_users_to_mend(models, wrong):
-    with pytest.raises(UserError, match=rf"learner\.lora_targets: {wrong} is no linear layer.*down_proj.*all-linear"):
-        load(models, lora_targets=f"q_proj,{wrong}")
+@pytest.mark.parametrize(
+    ("targets", "wrong"),
+    [("q_proj,lm_head", "lm_head is"), ("embed_tokens", "embed_tokens is"), ("qproj,v_proj,norm", "qproj, norm are"), (" ,", "nothing is")],
+)
+def test_a_name_that_is_no_inner_linear_layer_is_the_users_to_mend(models, targets, wrong):
+    with pytest.raises(UserError, match=rf"learner\.lora_targets: {wrong} no linear layer.*down_proj.*all-linear"):
+        load(models, lora_targets=targets)
 
 
 def test_at_first_nothing_changes_and_with_the_matrices_off_nothing_ever_did(models):

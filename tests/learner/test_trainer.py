@@ -92,15 +92,3 @@ def test_muon_on_two_ranks_is_muon_on_one(one_rank, two_ranks, models, plain, ma
         train(ranks, batch)
         weights.append(ranks.weights())
     assert apart(*weights, start) <= 1e-4
-
-
-def test_an_offloaded_optimizer_and_reference_take_the_same_steps(two_ranks, models, plain, made):
-    model = fp32(models["qwen2", False])
-    batch = made(0, plain(model.path))
-    weights = []
-    for offload in (False, True):
-        two_ranks.make(model, LearnerConfig(lr=1e-4, offload_optimizer=offload, offload_reference=offload), algo=AlgoConfig(kl_coef=0.1))
-        start = two_ranks.weights()
-        train(two_ranks, batch)
-        weights.append(two_ranks.weights())
-    assert apart(*weights, start) <= 1e-4

@@ -96,11 +96,12 @@ class LearnerConfig:
     lora_targets: str = "all-linear"
     """Modules that get LoRA matrices: all-linear, or names separated by commas, as in q_proj,v_proj."""
     offload_optimizer: bool = False
-    """Keep master weights and optimizer states in host memory, and step there (DeepSpeedCPUAdam)."""
+    """Keep master weights and optimizer states in host memory, and step there with `learner.threads` (DeepSpeedCPUAdam, which a C++
+    compiler makes at the first start, in about a minute)."""
     offload_parameters: bool = False
     """Keep the parameters' shards in host memory between their uses."""
     offload_reference: bool = False
-    """Keep the reference model in host memory between its uses."""
+    """Keep the reference model in host memory between its uses. With LoRA there is none: it is the base, without the matrices."""
     persistent_elements: int = 262144
     """A parameter of up to so many elements stays gathered between passes."""
     prefetch_elements: int = 0
@@ -110,7 +111,7 @@ class LearnerConfig:
     cpus_per_rank: float = 0.4
     """Ray CPUs a rank asks for."""
     threads: int = 1
-    """Compute threads of a rank on CPU."""
+    """Compute threads of a rank on CPU, and of the optimizer in host memory."""
     start_timeout_s: float = 600.0
     """Longest wait for the group to form and load."""
     step_timeout_s: float = 1800.0

@@ -62,7 +62,7 @@ def without_adapters(causal: Any) -> Iterator[None]:
 
 
 def _names(targets: str) -> list[str]:
-    return [name.strip() for name in targets.split(",")]
+    return [name for name in map(str.strip, targets.split(",")) if name]
 
 
 def _check_targets(causal: Any, targets: str) -> None:
@@ -71,7 +71,7 @@ def _check_targets(causal: Any, targets: str) -> None:
     outer = (causal.get_input_embeddings(), causal.get_output_embeddings())
     inner = {name: module for name, module in causal.named_modules() if isinstance(module, nn.Linear) and module not in outer}
     short = {name.rpartition(".")[2] for name in inner}
-    wrong = [target for target in _names(targets) if target not in inner and target not in short]
+    wrong = [target for target in _names(targets) or ["nothing"] if target not in inner and target not in short]
     if wrong:
         raise UserError(
             f"learner.lora_targets: {', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} no linear layer of this model that LoRA can "

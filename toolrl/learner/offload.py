@@ -71,6 +71,7 @@ class Parking:
         return list({storage.data_ptr(): storage for storage in storages if storage.nbytes()}.values())
 
     def _empty_host(self, storage: torch.UntypedStorage) -> Tensor:
+        # torch keeps freed page-locked memory, so only the first time pays for locking it.
         return torch.empty(storage.nbytes(), dtype=torch.uint8, pin_memory=self._device == "cuda")
 
     def _finish_copies(self) -> None:

@@ -73,8 +73,8 @@ def _host_adamw(groups: list[dict[str, Any]], *, lr: float, betas: tuple[float, 
     """
     from deepspeed.ops.adam import DeepSpeedCPUAdam  # DeepSpeed is imported once the process has joined its group
 
-    # The build asks for ninja, which pip puts beside a Python that need not be on the path.
-    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    if shutil.which("ninja") is None:  # the build asks for it, and pip puts it beside a Python that need not be on the path
+        os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
     try:
         optimizer: Optimizer = DeepSpeedCPUAdam(groups, lr=lr, betas=betas, adamw_mode=True)
     except RuntimeError as error:

@@ -82,7 +82,7 @@ class LearnerRank:
             DeadlineError: A rank did not come within `learner.start_timeout_s`.
             UserError: The model cannot be loaded.
         """
-        if self._device == "cpu":
+        if self._device == "cpu" or self._learner.offload_optimizer:
             torch.set_num_threads(self._learner.threads)
         torch.manual_seed(self._seed)
         config = read_config(self._model.path)
