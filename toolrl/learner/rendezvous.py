@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import socket
+import struct
 from datetime import timedelta
 
 import torch
@@ -10,7 +13,10 @@ import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from toolrl.errors import DeadlineError
+from toolrl.weights.group import address_towards
 
+_SIOCGIFADDR = 0x8915
+"""Linux: ask for the IPv4 address of a network interface."""
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
 
@@ -42,6 +48,9 @@ def join(
     if device == "cuda":
         torch.cuda.set_device(0)
     store = _meet(rank, world_size, master_addr, master_port, timedelta(seconds=start_timeout_s))
+    if interface := interface_towards(master_addr):
+        # Gloo would take the address that the hostname resolves to, which on many machines is their loopback.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
     dist.init_process_group(BACKENDS[device], store=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=step_timeout_s))
 
 
@@ -49,6 +58,20 @@ def leave() -> None:
     """Take this process out of its group, if it is in one."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def interface_towards(host: str) -> str | None:
+    """Return the network interface by which this machine reaches `host`; None where that is not by IPv4."""
+    address = address_towards(host)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            try:
+                found = fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", name.encode()))
+            except OSError:  # this one has no IPv4 address
+                continue
+            if socket.inet_ntoa(found[20:24]) == address:
+                return name
+    return None
 
 
 def _meet(rank: int, world_size: int, addr: str, port: int, timeout: timedelta) -> TCPStore:
