@@ -6,17 +6,20 @@ READY := .venv/.ready
 GPU_BIN := .venv-gpu/bin
 GPU_READY := .venv-gpu/.ready
 
-.PHONY: demo test test-fast gpu-smoke fuzz lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
+.PHONY: demo test test-fast test-cluster gpu-smoke fuzz lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
 
 demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
 
 test: $(READY)  ## every test that needs no GPU: first the tier without Ray, then the real stack
-	$(BIN)/python -m pytest -m "not stack and not gpu" $(ARGS)
-	$(BIN)/python -m pytest -m "stack and not gpu" --timeout=600 $(ARGS)
+	$(BIN)/python -m pytest -m "not stack and not gpu and not cluster" $(ARGS)
+	$(BIN)/python -m pytest -m "stack and not gpu and not cluster" --timeout=600 $(ARGS)
 
 test-fast: $(READY)  ## the tier without Ray
-	$(BIN)/python -m pytest -m "not stack and not gpu" $(ARGS)
+	$(BIN)/python -m pytest -m "not stack and not gpu and not cluster" $(ARGS)
+
+test-cluster: $(READY)  ## two Ray nodes in networks of their own on this machine; as root, in two minutes
+	$(BIN)/python -m pytest -m cluster -rs tests/cluster $(ARGS)
 
 gpu-smoke: $(GPU_READY)  ## what no CPU can show, on two GPUs in ten minutes: NCCL, CUDA IPC, sleep, TP 2, attention kernels, short runs
 	$(GPU_BIN)/python -m pytest -m gpu -rs --timeout=600 tests/gpu $(ARGS)
