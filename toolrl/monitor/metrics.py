@@ -77,7 +77,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("heldout/greedy_content_right", "share", "Greedy held-out completions whose calls are right under a lenient parse."),
     Metric("heldout/completion_tokens_mean", "tokens", "Mean length of a sampled held-out completion."),
     Metric("heldout/failed", "completions", "Held-out completions whose verifier failed."),
-    Metric("learner/loss", "nats", "Loss as `algo.aggregation` takes its mean; mean over optimizer steps."),
+    Metric(
+        "learner/loss",
+        "nats",
+        "Loss as `algo.aggregation` takes its mean, averaged over the batch's optimizer steps that were not skipped: so many times smaller "
+        "than the sum of the completions' loss shares.",
+    ),
     Metric("learner/policy_loss", "nats", "Its policy term, importance weights included, mean over trained tokens."),
     Metric(
         "learner/kl",
@@ -88,7 +93,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("learner/clip_share", "share", "Tokens whose loss the clip decides."),
     Metric("learner/ratio_max", "ratio", "Largest probability ratio to the weights the batch began with; gspo: of a completion."),
     Metric("learner/importance_mean", "ratio", "Mean importance weight of trained tokens; 0 is a token that `masked` leaves out."),
-    Metric("learner/mismatch_mean_abs_dlogp", "nats", "Mean |Δ log p| of sampled tokens between engine and learner."),
+    Metric("learner/mismatch_mean_abs_dlogp", "nats", "Mean |Δ log p| of sampled tokens between engine and learner; `algo.mismatch_bound` is its gate."),
     Metric("learner/mismatch_max_abs_dlogp", "nats", "Largest |Δ log p| of sampled tokens between engine and learner."),
     Metric("learner/mismatch_kl", "nats", "KL (k3) between engine and learner on sampled tokens."),
     Metric("learner/ess", "share", "Effective sample size of exp(Δ log p), uncut, as a share of sampled tokens; 1 is no mismatch."),
