@@ -93,7 +93,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("learner/clip_share", "share", "Tokens whose loss the clip decides."),
     Metric("learner/ratio_max", "ratio", "Largest probability ratio to the weights the batch began with; gspo: of a completion."),
     Metric("learner/importance_mean", "ratio", "Mean importance weight of trained tokens; 0 is a token that `masked` leaves out."),
-    Metric("learner/mismatch_mean_abs_dlogp", "nats", "Mean |Δ log p| of sampled tokens between engine and learner; `algo.mismatch_bound` is its gate."),
+    Metric(
+        "learner/mismatch_mean_abs_dlogp",
+        "nats",
+        "Mean |Δ log p| of sampled tokens between engine and learner; `algo.mismatch_bound` is its gate.",
+    ),
     Metric("learner/mismatch_max_abs_dlogp", "nats", "Largest |Δ log p| of sampled tokens between engine and learner."),
     Metric("learner/mismatch_kl", "nats", "KL (k3) between engine and learner on sampled tokens."),
     Metric("learner/ess", "share", "Effective sample size of exp(Δ log p), uncut, as a share of sampled tokens; 1 is no mismatch."),
