@@ -8,7 +8,7 @@ from toolrl.learner.collate import PolicyTokens, demonstration_tokens
 from toolrl.learner.kl_reward import advantages_by_draw, penalised, penalties, with_advantages
 from toolrl.learner.packing import Demonstration, Row
 
-ROWS = (Row(4, 0, 5, 9.0), Row(4, 1, 4, 9.0), Row(7, 0, 3, 9.0))
+ROWS = tuple(Row(draw=draw, sample=i, prompt_tokens=2, tokens=5, advantage=9.0) for draw, i in ((4, 0), (4, 1), (7, 0)))
 
 
 def micro_batch():

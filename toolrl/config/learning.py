@@ -40,7 +40,8 @@ class AlgoConfig:
     """Estimate of the KL of a token: k1, k2 or k3. In the loss use k2 or k3: k1's gradient is 0 in expectation."""
     kl_in: str = "loss"
     """Where the penalty goes: loss (each token), or reward (the completion's sum, before its advantage is made). With
-    `algo.advantage: group`, a group whose verdicts agree is then told apart by its KL alone, however small; a masked completion is in no statistic."""
+    `algo.advantage: group`, a group whose verdicts agree is then told apart by its KL alone, however small; and a completion that
+    `algo.truncated: mask` leaves out is in no statistic, as its penalty is not known."""
     entropy_coef: float = 0.0
     """Weight of the entropy bonus."""
     truncated: str = "keep"
@@ -70,7 +71,7 @@ class LearnerConfig:
     minibatches: int = 1
     """Optimizer steps a batch is split into."""
     max_tokens_per_microbatch: int = 16384
-    """Most tokens of one forward and backward pass on a rank."""
+    """Most tokens of one forward and backward pass on a rank, or on the `learner.sequence_parallel` ranks that share them."""
     optimizer: str = "adamw"
     """adamw, or muon (hidden matrices by Muon, the rest by AdamW): for small models trained from scratch."""
     lr: float = 1e-6
