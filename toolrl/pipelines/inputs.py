@@ -72,6 +72,11 @@ def load_inputs(config: RlConfig) -> Inputs:
     """Read and check what `config` names. Raises UserError kin."""
     verifier = make_verifier(config.reward.mode, config.reward.no_call, config.reward.functions)
     model_path = resolve_model(config.model.path)
+    if config.learner.sequence_parallel > 1:
+        from toolrl.learner.model import read_config  # needs torch, which checks of most configurations do not
+        from toolrl.learner.sequence import check_heads
+
+        check_heads(read_config(model_path), config.learner.sequence_parallel)
     template = PromptTemplate.load(config.prompt.template, model_path=model_path)
     tokenizer = ChatTokenizer(model_path, template.chat)
 
