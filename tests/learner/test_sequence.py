@@ -82,7 +82,7 @@ def check_training(ranks, loop, made, share, *, max_tokens, minibatches):
     for seed in range(2):  # in the second batch the policy has left the reference
         batch = made(seed, loop, temperature=TEMPERATURE)
         shards = shard_batch(batch.batch, num_ranks=ranks.num // share, minibatches=minibatches, max_tokens=max_tokens)
-        answers = ranks.step([shards[rank // share] for rank in range(ranks.num)], batch.groups, gradients=True)
+        answers = ranks.each("step_with_gradients", [(shards[rank // share], batch.groups) for rank in range(ranks.num)])
         parts = np.array_split(np.arange(len(batch.rows)), minibatches)
         losses, tokens, gradients = zip(*(loop.step([row for i in part for row in batch.rows[i]]) for part in parts), strict=True)
         for (metrics, _), got in answers:
