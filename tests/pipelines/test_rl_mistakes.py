@@ -37,7 +37,7 @@ def test_a_missing_model_is_named(capsys, tmp_path):
 
 def test_more_ranks_than_can_share_the_models_heads_are_refused(capsys, tmp_path):
     err = fails(capsys, tmp_path, "learner.num_ranks=3", "learner.sequence_parallel=3", "cluster.num_cpus=4")
-    assert "learner.sequence_parallel: got 3 for a model of 4 attention heads and 4 key-value heads; choose one of 1, 2, 4" in err
+    assert "learner.sequence_parallel: got 3 for a model of 4 attention heads and 2 key-value heads; choose one of 1, 2, 4" in err
 
 
 def test_held_out_prompts_among_the_training_prompts_are_refused(capsys, tmp_path):
