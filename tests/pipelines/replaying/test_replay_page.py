@@ -27,6 +27,7 @@ def test_the_page_goes_from_the_verdict_to_the_loss(replayed):
     said = "\n".join(lines)
     assert all(fact in said for fact in ("made version 2", "optimizer step 1 of 2", "rank 1, micro-batch 1 of 3"))
     assert "loss share  +2.125; the logged one to the last bit" in lines
+    assert "advantage   +0.500000; logged -0.999998, difference +1.5e+00" in lines  # rewards 1, 0, 1/2: std 1/2
     assert "gradient    norm 3, of the whole step 4; cosine +0.5000" in lines  # 0.375 · 4 / 3
     assert "            +37.500% of the step's gradient, along it" in lines
     assert "── prompt p2 · source hand · 3 tokens" in lines
@@ -40,9 +41,9 @@ def test_the_page_goes_from_the_verdict_to_the_loss(replayed):
 def test_each_token_has_a_line_with_its_terms(replayed):
     lines = replay_page.text(replayed, 120).split("\n")
     head = next(i for i, line in enumerate(lines) if line.split()[:2] == ["token", "engine"])
-    assert lines[head].split() == ["token", "engine", "start", "ratio", "clip", "weight", "loss"]
+    assert lines[head].split() == ["token", "engine", "start", "ratio", "weight", "loss"]
     assert lines[head + 1].split() == ["0", "<think>", "-1.000", "-0.500", "1.000", "1.500", "+2.0e+00"]
-    assert lines[head + 2].split() == ["1", r"a\nb", "0.000", "0.500", "1.000", "*", "1.500", "+1.2e-01"]
+    assert lines[head + 2].split() == ["1", r"a\nb", "0.000", "0.500", "1.000*", "1.500", "+1.2e-01"]
 
 
 def test_a_later_optimizer_step_and_a_kl_penalty_have_columns_of_their_own(replayed):
@@ -51,7 +52,7 @@ def test_a_later_optimizer_step_and_a_kl_penalty_have_columns_of_their_own(repla
     said = replay_page.text(later, 120)
     assert "optimizer step 2 of 2" in said
     head = next(line for line in said.split("\n") if line.split()[:2] == ["token", "engine"])
-    assert head.split() == ["token", "engine", "start", "now", "ratio", "clip", "weight", "kl", "loss"]
+    assert head.split() == ["token", "engine", "start", "now", "ratio", "weight", "kl", "loss"]
     assert "-0.750" in said  # now: -1 + 0.25
 
 

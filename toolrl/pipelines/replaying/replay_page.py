@@ -40,15 +40,17 @@ def _head(replayed: Replayed, width: int) -> list[str]:
         for name, value in (("rule", RULES.get(row["reason"])), *((key, row[key]) for key in ("path", "expected", "got")))
         if value
     ]
-    rows += [("advantage", f"{found.advantage:+.6f}"), ("loss share", _share(replayed)), *_gradient(replayed)]
+    rows += [("advantage", _beside(found.advantage, row["advantage"], "+.6f"))]
+    rows += [("loss share", _beside(found.loss_share, row["loss_share"], "+.9g")), *_gradient(replayed)]
     lines = title(f"sample {plan.draw}:{plan.sample} of {plan.run.path}", facts, width)
     return [*lines, *(line for name, value in rows for line in named(name, value, width))]
 
 
-def _share(replayed: Replayed) -> str:
-    logged = replayed.plan.row["loss_share"]
-    same = "the logged one to the last bit" if replayed.difference == 0 else f"logged {logged:+.9g}, difference {replayed.difference:+.1e}"
-    return f"{replayed.inspection.loss_share:+.9g}; {same}"
+def _beside(value: float, logged: float, digits: str) -> str:
+    """Return a value of the replay, and how it differs from the one that the run logged."""
+    difference = value - logged
+    said = "the logged one to the last bit" if difference == 0 else f"logged {logged:{digits}}, difference {difference:+.1e}"
+    return f"{value:{digits}}; {said}"
 
 
 def _gradient(replayed: Replayed) -> list[tuple[str, str]]:
@@ -69,12 +71,19 @@ def _tokens(replayed: Replayed, width: int) -> list[str]:
     row, terms = replayed.plan.row, replayed.inspection.tokens
     spans = ", ".join(str(span["version"]) for span in row["spans"])
     lines = title("completion", [f"{row['num_tokens']} tokens", row["finish_reason"], f"weights of version {spans}"], width)
+    lines += wrap(_LEGEND, width)
     shown = _shown([abs(float(loss)) for loss in terms.loss])
     rows = _rows(replayed, shown)
     lines += table(rows, right=range(2, len(rows[0])))
     if len(shown) < len(terms.loss):
         lines += wrap(f"{len(terms.loss) - len(shown)} tokens not shown, which weigh less in the loss; --json has them all", width)
     return lines
+
+
+_LEGEND = (
+    "log-probabilities: engine, while sampling; start, the learner's before the batch; now, in this optimizer step where others came "
+    "before it. *: the clip decides. weight: for having been sampled by the engine"
+)
 
 
 def _shown(weights: Sequence[float]) -> list[int]:
@@ -89,21 +98,26 @@ def _shown(weights: Sequence[float]) -> list[int]:
 def _rows(replayed: Replayed, shown: Sequence[int]) -> list[list[str]]:
     """Return the table of the tokens: `start` is the learner before the batch, `now` in the sample's optimizer step."""
     terms, several = replayed.inspection.tokens, replayed.inspection.place.optimizer_step > 0
-    heads = ["", "token", "engine", "start", *(["now"] if several else []), "ratio", "clip", "weight"]
+    heads = ["", "token", "engine", "start", *(["now"] if several else []), "ratio ", "weight"]
     rows = [[*heads, *(["kl"] if terms.kl is not None else []), "loss"]]
     for i in shown:
-        cells = [str(i), cut(repr(replayed.pieces[i])[1:-1], PIECE), f"{terms.engine_logp[i]:.3f}", f"{terms.old_logp[i]:.3f}"]
-        cells += [f"{terms.logp[i]:.3f}"] if several else []
-        cells += [f"{terms.ratio[i]:.3f}", "*" if terms.clipped[i] else "", f"{terms.importance[i]:.3f}"]
+        cells = [str(i), cut(repr(replayed.pieces[i])[1:-1], PIECE), _nats(terms.engine_logp[i]), _nats(terms.old_logp[i])]
+        cells += [_nats(terms.logp[i])] if several else []
+        cells += [f"{terms.ratio[i]:.3f}{'*' if terms.clipped[i] else ' '}", f"{terms.importance[i]:.3f}"]
         cells += [f"{terms.kl[i]:.1e}"] if terms.kl is not None else []
         rows.append([*cells, f"{terms.loss[i]:+.1e}"])
     return rows
 
 
+def _nats(value: float) -> str:
+    return f"{round(float(value), 3) + 0.0:.3f}"  # no minus before a zero
+
+
 def _replay(replayed: Replayed, width: int) -> list[str]:
     plan, num = replayed.plan, len(replayed.checks)
     begin = "the start model" if plan.checkpoint is None else plan.checkpoint.name
-    lines = title("replay", [f"from {begin}", f"{num} {'batch' if num == 1 else 'batches'} trained again"], width)
+    between = f"{num} {'batch' if num == 1 else 'batches'} trained again" if num else "no batch in between"
+    lines = title("replay", [f"from {begin}", between], width)
     said = [*([_checked(replayed.checks)] if replayed.checks else []), *plan.notes]
     return [*lines, *(f"  {line}" for sentence in said for line in wrap(sentence, width - 2))]
 
