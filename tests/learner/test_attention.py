@@ -1,5 +1,6 @@
 import sys
 from importlib.machinery import ModuleSpec
+from itertools import chain, pairwise
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -12,8 +13,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, Gemma2Config, GPTNeoC
 from toolrl.errors import UserError
 from toolrl.learner import attention
 from toolrl.learner.attention import implementation, make_layout, unsupported
-from toolrl.learner.collate import demonstration_tokens
-from toolrl.learner.packing import Demonstration
+from toolrl.learner.collate import demonstration_tokens, policy_tokens
+from toolrl.learner.packing import Demonstration, MicroBatch, Row
+from toolrl.types import Completion, Draw, Group, Prompt, VersionSpan, WeightVersion
 
 LENGTHS = (5, 40, 1, 17, 17)
 HEADS, KV_HEADS, WIDTH = 4, 2, 8
@@ -54,7 +56,44 @@ def test_a_packed_row_is_what_each_sequence_alone_is_in_values_and_gradients(mod
     (theirs * direction).sum().backward()
     wanted = dict(eager.named_parameters())
     for name, parameter in packed.named_parameters():
-        assert (parameter.grad - wanted[name].grad).norm() <= 2e-6 * wanted[name].grad.norm(), name
+        assert (parameter.grad - wanted[name].grad).norm() <= 1e-5 * wanted[name].grad.norm(), name
+
+
+PROMPT, COMPLETIONS = 6, (3, 9, 1)
+
+
+def test_a_shared_prompt_gives_each_completion_what_it_has_behind_its_own_copy_in_values_and_gradients(models):
+    path = models["qwen2", True]
+    model, eager = load(path, implementation("sdpa")), load(path, "eager")
+    rng = np.random.default_rng(0)
+    group, rows = one_group(rng.integers(0, 200, PROMPT), [rng.integers(0, 200, n) for n in COMPLETIONS])
+    both = [hidden(model, policy_tokens(MicroBatch(rows, share), group, "cpu").tokens) for share in (True, False)]
+    assert [len(row) for row in both] == [5 + 4 + 10 + 2, 9 + 15 + 7], "the prompt once but for its last token; three times"
+    wanted = [eager.base_model(torch.as_tensor(ids)[None], use_cache=False).last_hidden_state[0] for ids in sequences(group, rows)]
+    torch.testing.assert_close(both[1], torch.cat(wanted), atol=1e-6, rtol=1e-6)
+    behind = torch.cat([row[PROMPT - 1 :] for row in wanted])
+    torch.testing.assert_close(both[0][PROMPT - 1 :], behind, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(both[0][: PROMPT - 1], wanted[0][: PROMPT - 1], atol=1e-6, rtol=1e-6)
+    direction = torch.randn(behind.shape, generator=torch.Generator().manual_seed(0))
+    (both[0][PROMPT - 1 :] * direction).sum().backward()
+    (behind * direction).sum().backward()
+    for (name, ours), theirs in zip(model.named_parameters(), eager.parameters(), strict=True):
+        assert (ours.grad - theirs.grad).norm() <= 1e-5 * theirs.grad.norm(), name
+
+
+def one_group(prompt, completions):
+    spans = (VersionSpan(WeightVersion(0), 0, 1),)
+    made = [
+        Completion(ids.astype(np.int32), np.zeros(len(ids), np.float32), np.ones(len(ids), bool), "", "stop", 0, spans)
+        for ids in completions
+    ]
+    rows = tuple(Row(0, i, len(prompt), len(prompt) + len(ids), 1.0) for i, ids in enumerate(completions))
+    return {0: Group(Draw(0, Prompt("p", "", (), (), ()), prompt.astype(np.int32), 0), tuple(made))}, rows
+
+
+def sequences(groups, rows):
+    group = groups[0]
+    return [np.concatenate([group.draw.token_ids, group.completions[row.sample].token_ids]) for row in rows]
 
 
 def test_no_sequence_sees_another_and_the_check_would_notice_if_one_did(models):
@@ -89,14 +128,14 @@ def test_no_tensor_is_as_large_as_a_mask_of_the_row(models):
     assert row * model.config.intermediate_size <= largest.elements < row * row / 4
 
 
-def reference(q, k, v, bounds, scale):
-    """Causal attention of each sequence, written out; [T, heads, D]."""
+def reference(q, k, v, cu_queries, cu_keys, scale):
+    """Causal attention of each segment, written out, its last query in line with its last key; [T, heads, D]."""
     out = []
-    for a, b in zip(bounds.tolist(), bounds.tolist()[1:], strict=False):
-        keys, values = (x[a:b].repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
+    for (a, b), (c, d) in zip(pairwise(cu_queries.tolist()), pairwise(cu_keys.tolist()), strict=True):
+        keys, values = (x[c:d].repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
         scores = torch.einsum("qhd,khd->hqk", q[a:b], keys) * scale
-        scores = scores.masked_fill(torch.ones(b - a, b - a, dtype=torch.bool).triu(1), float("-inf"))
-        out.append(torch.einsum("hqk,khd->qhd", scores.softmax(-1), values))
+        unseen = torch.arange(d - c)[None] > torch.arange(b - a)[:, None] + (d - c) - (b - a)
+        out.append(torch.einsum("hqk,khd->qhd", scores.masked_fill(unseen, float("-inf")).softmax(-1), values))
     return torch.cat(out)
 
 
@@ -104,8 +143,9 @@ def fake_flash(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, 
     """Of the package's signature; it has no CPU kernel."""
     assert causal
     assert cu_seqlens_q.dtype == cu_seqlens_k.dtype == torch.int32
-    assert max_seqlen_q == max_seqlen_k == max(LENGTHS)
-    return reference(q, k, v, cu_seqlens_q, softmax_scale)
+    assert (max_seqlen_q, max_seqlen_k) == (cu_seqlens_q.diff().max(), cu_seqlens_k.diff().max())
+    assert len(k) == len(v) == cu_seqlens_k[-1]
+    return reference(q, k, v, cu_seqlens_q, cu_seqlens_k, softmax_scale)
 
 
 def fake_varlen(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale=None, window_size=(-1, -1), enable_gqa=False):
@@ -133,17 +173,34 @@ def gpu_kernels(monkeypatch):
     attention._has_flash_attn.cache_clear(), attention._varlen_parameters.cache_clear()
 
 
-def attend(kernel, layer=None, **extras):
+PREFIXES = (None, 0, None, 0, 2)
+
+
+def attend(kernel, layer=None, prefixes=None, **extras):
     q, k, v = (torch.randn(1, n, sum(LENGTHS), WIDTH, generator=torch.Generator().manual_seed(n)) for n in (HEADS, KV_HEADS, KV_HEADS))
-    out, weights = kernel(layer, q, k, v, None, layout=make_layout(LENGTHS, "cpu"), scaling=0.3, **extras)
+    out, weights = kernel(layer, q, k, v, None, layout=make_layout(LENGTHS, "cpu", prefixes), scaling=0.3, **extras)
     assert weights is None
-    bounds = torch.tensor([0, *np.cumsum(LENGTHS)])
-    torch.testing.assert_close(out[0], reference(*(x[0].transpose(0, 1) for x in (q, k, v)), bounds, 0.3), atol=1e-6, rtol=1e-6)
+    bounds = [0, *np.cumsum(LENGTHS)]
+    keys = [
+        [*(range(*bounds[p : p + 2]) if p is not None else ()), *range(*bounds[i : i + 2])] for i, p in enumerate(prefixes or [None] * 5)
+    ]
+    q, k, v = (x[0].transpose(0, 1) for x in (q, k, v))
+    ends = torch.tensor([0, *np.cumsum([len(each) for each in keys])])
+    flat = list(chain.from_iterable(keys))
+    wanted = reference(q, k[flat], v[flat], torch.tensor(bounds), ends, 0.3)
+    torch.testing.assert_close(out[0], wanted, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("kernel", [attention.flash, attention.varlen, attention.sdpa, attention.auto])
-def test_every_kernel_is_handed_what_it_needs_for_causal_attention_within_each_sequence(gpu_kernels, kernel):
-    attend(kernel)
+@pytest.mark.parametrize("prefixes", [None, PREFIXES])
+def test_every_kernel_is_handed_what_it_needs_for_causal_attention_within_each_segment(gpu_kernels, kernel, prefixes):
+    attend(kernel, prefixes=prefixes)
+
+
+def test_a_layout_continued_keeps_what_it_has():
+    longer, made = make_layout(LENGTHS[:4], "cpu", PREFIXES[:4]).followed_by(17), make_layout(LENGTHS, "cpu", (*PREFIXES[:4], None))
+    assert (longer.lengths, longer.prefixes, longer.max_queries, longer.max_keys) == (made.lengths, made.prefixes, 40, 45)
+    assert longer.keys.tolist() == made.keys.tolist()
 
 
 def test_a_torch_whose_kernel_has_no_word_for_grouped_queries_is_not_told_of_them(gpu_kernels):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolrl.learner.packing import Demonstration, Row, imbalance, pack, shard_batch, shard_demonstrations
+from toolrl.learner.packing import Demonstration, MicroBatch, Row, imbalance, pack, shard_batch, shard_demonstrations
 from toolrl.types import Batch, GroupRef, Reason, ScoredGroup, Trajectory, Verdict, WeightVersion
 
 
@@ -33,12 +33,14 @@ def demo_like(seed, num_groups=16, n=8):
 GROUPS = st.lists(st.tuples(st.integers(1, 40), st.lists(st.integers(1, 40), min_size=1, max_size=5)), min_size=1, max_size=12)
 
 
-@given(GROUPS, st.integers(1, 4), st.integers(1, 4), st.integers(80, 300))
-def test_every_completion_is_computed_once_in_its_own_optimizer_step_under_the_token_limit(groups, num_ranks, minibatches, max_tokens):
+@given(GROUPS, st.integers(1, 4), st.integers(1, 4), st.integers(80, 300), st.booleans())
+def test_every_completion_is_computed_once_in_its_own_optimizer_step_under_the_token_limit(
+    groups, num_ranks, minibatches, max_tokens, share
+):
     made = batch(groups)
-    shards = shard_batch(made, num_ranks=num_ranks, minibatches=minibatches, max_tokens=max_tokens)
+    shards = shard_batch(made, num_ranks=num_ranks, minibatches=minibatches, max_tokens=max_tokens, share_prompts=share)
     expected = {
-        Row(100 + i, k, prompt + tokens, i + k / 10)
+        Row(100 + i, k, prompt, prompt + tokens, i + k / 10)
         for i, (prompt, completions) in enumerate(groups)
         for k, tokens in enumerate(completions)
     }
@@ -51,7 +53,7 @@ def test_every_completion_is_computed_once_in_its_own_optimizer_step_under_the_t
         assert shard.handles == {draw: f"handle {draw - 100}" for draw in {row.draw for row in rows([shard])}}
         for m, step in enumerate(shard.optimizer_steps):
             assert all(bounds[m] <= row.draw < bounds[m + 1] for micro in step for row in micro.rows)
-            assert all(sum(row.tokens for row in micro.rows) <= max_tokens for micro in step)
+            assert all(micro.tokens <= max_tokens and micro.share_prompts == share for micro in step)
     for m in range(minibatches):
         assert len({len(shard.optimizer_steps[m]) for shard in shards}) == 1, "ranks would wait for each other for ever"
 
@@ -73,10 +75,10 @@ def test_imbalance_is_what_the_fullest_rank_has_over_the_mean_on_average_over_op
 
 
 def test_micro_batches_of_one_number_cost_about_the_same_on_every_rank():
-    shards = shard_batch(demo_like(0, num_groups=64), num_ranks=4, minibatches=1, max_tokens=3200)
-    tokens = np.array([[sum(row.tokens for row in micro.rows) for micro in shard.optimizer_steps[0]] for shard in shards])
+    shards = shard_batch(demo_like(0, num_groups=64), num_ranks=4, minibatches=1, max_tokens=2500)
+    tokens = np.array([[micro.tokens for micro in shard.optimizer_steps[0]] for shard in shards])
     assert (tokens.max(0) / tokens.mean(0)).max() <= 1.05
-    assert tokens.shape[1] == -(-tokens.sum(1).max() // 3200), "no more of them than the tokens need"
+    assert tokens.shape[1] == -(-tokens.sum(1).max() // 2500), "no more of them than the tokens need"
 
 
 def test_attention_counts_a_long_sequence_costs_more_than_as_many_tokens_in_short_ones():
@@ -85,6 +87,23 @@ def test_attention_counts_a_long_sequence_costs_more_than_as_many_tokens_in_shor
     long, short = (first, second) if len(first.handles) < len(second.handles) else (second, first)
     # In tokens 16384 + 8 × 1024 against 24 × 1024 would be even; at 16384 + 16384² / 2¹⁵ = 24576 and 1024 + 32 = 1056 it is 28800 to 29568.
     assert (len(long.handles), len(short.handles)) == (1 + 4, 28)
+
+
+def test_rows_of_a_group_share_all_of_their_prompt_but_its_last_token():
+    rows = (Row(1, 0, 10, 15, 0.0), Row(1, 1, 10, 13, 0.0), Row(2, 0, 4, 6, 0.0))
+    assert MicroBatch(rows).tokens == 9 + 6 + 4 + 6
+    assert MicroBatch(rows).chunks == (rows[:2], rows[2:])
+    assert MicroBatch(rows, share_prompts=False).tokens == 15 + 13 + 6
+    assert MicroBatch(rows, share_prompts=False).chunks == ((rows[0],), (rows[1],), (rows[2],))
+
+
+def test_a_group_stays_in_one_micro_batch_unless_it_does_not_fit_one():
+    (shard,) = shard_batch(batch([(21, [9, 9, 9])] * 4), num_ranks=1, minibatches=1, max_tokens=100)
+    # 20 + 3 × 10 = 50 tokens each; without sharing 4 × 90 would need four micro-batches
+    assert [[len(chunk) for chunk in micro.chunks] for micro in shard.optimizer_steps[0]] == [[3, 3], [3, 3]]
+    (shard,) = shard_batch(batch([(21, [9] * 6)]), num_ranks=1, minibatches=1, max_tokens=60)
+    # 20 + 6 × 10 = 80 are too many: twice 20 + 3 × 10
+    assert [micro.tokens for micro in shard.optimizer_steps[0]] == [50, 50]
 
 
 def test_a_rank_without_groups_keeps_step_with_empty_micro_batches():

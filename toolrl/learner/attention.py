@@ -1,14 +1,14 @@
-"""Causal attention over sequences that lie one behind the other, each looking at itself only.
+"""Causal attention over sequences that lie one behind the other, each looking at itself and at the prompt it may share only.
 
-    query [1, heads, T, D], key and value [1, kv heads, T, D] ─ layout ─> kernel, sequence by sequence ─> [1, T, heads, D]
+    query [1, heads, T, D], key and value [1, kv heads, T, D] ─ layout ─> kernel, segment by segment ─> [1, T, heads, D]
 
-Dense layers see one row of T tokens without padding. Only attention knows where a sequence ends: Transformers hands the `layout` of the
-forward pass through to the functions registered here, and makes no mask for them (an implementation without a mask function gets none).
-A T×T mask never exists, and no position is computed twice or in vain.
+Dense layers see one row of T tokens without padding, and a prompt once for all completions behind it. Only attention knows where a
+segment ends and what it continues: Transformers hands the `layout` of the forward pass through to the functions registered here, and makes
+no mask for them (an implementation without a mask function gets none). A T×T mask never exists.
 
 The two GPU kernels, `flash_attention_2` and `varlen`, have never run on a GPU; tests check what is handed to them.
 
-Axes: S sequences, T tokens of all, D width of a head.
+Axes: S segments, T tokens of all, D width of a head.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,17 +36,42 @@ EXTRAS = ("sliding_window", "softcap", "s_aux", "position_bias")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each sequence of a packed row begins and ends."""
+    """The segments of a packed row. A segment looks at its own past, and at all of its prefix, another segment before it, if it has one.
+
+    A prompt is one segment, and the completions that share it are one each; a sequence that shares nothing is a segment without prefix.
+    """
 
     lengths: tuple[int, ...]  # [S], each at least 1
-    cu_seqlens: Tensor  # int32 [S + 1], on the device: the first token of each, and T
-    max_length: int
+    prefixes: tuple[int | None, ...]  # [S], index of the segment before it that each continues
+    cu_queries: Tensor  # int32 [S + 1], on the device: the first token of each, and T
+    cu_keys: Tensor  # int32 [S + 1], the same of the keys each looks at: those of its prefix, then its own
+    max_queries: int
+    max_keys: int
+    keys: Tensor | None
+    """int64: index into T of each of those keys; None where no segment has a prefix, and they are the row as it is."""
+
+    def followed_by(self, length: int) -> Layout:
+        """Return the layout with one more segment of `length` tokens, which shares nothing."""
+        return make_layout((*self.lengths, length), str(self.cu_queries.device), (*self.prefixes, None))
 
 
-def make_layout(lengths: Sequence[int], device: str) -> Layout:
-    """Return the layout of sequences of `lengths` tokens, in that order."""
-    bounds = np.cumsum([0, *lengths], dtype=np.int32)
-    return Layout(tuple(lengths), torch.from_numpy(bounds).to(device), max(lengths))
+def make_layout(lengths: Sequence[int], device: str, prefixes: Sequence[int | None] | None = None) -> Layout:
+    """Return the layout of segments of `lengths` tokens, in that order; without `prefixes` none shares anything."""
+    prefixes = tuple(prefixes or [None] * len(lengths))
+    ends = np.cumsum([0, *lengths])
+    spans = [np.arange(start, end) for start, end in pairwise(ends.tolist())]
+    keys = [own if prefix is None else np.concatenate([spans[prefix], own]) for own, prefix in zip(spans, prefixes, strict=True)]
+    key_ends = np.cumsum([0, *map(len, keys)])
+    shared = any(prefix is not None for prefix in prefixes)
+    return Layout(
+        lengths=tuple(lengths),
+        prefixes=prefixes,
+        cu_queries=torch.from_numpy(ends.astype(np.int32)).to(device),
+        cu_keys=torch.from_numpy(key_ends.astype(np.int32)).to(device),
+        max_queries=max(lengths),
+        max_keys=max(map(len, keys)),
+        keys=torch.from_numpy(np.concatenate(keys)).to(device) if shared else None,
+    )
 
 
 def implementation(attention: str) -> str:
@@ -88,28 +114,43 @@ Attended = tuple[Tensor, None]
 
 
 def sdpa(module: Any, query: Tensor, key: Tensor, value: Tensor, _mask: None, *, layout: Layout, scaling: float, **extras: Any) -> Attended:
-    """PyTorch's own kernel, one sequence at a time.
+    """PyTorch's own kernel, one segment at a time.
 
     Rows of like length were not faster in any number of buckets (`docs/performance.md`), and would compute padding.
     """
     _refuse(module, extras)
-    pieces = (torch.split(x, list(layout.lengths), dim=2) for x in (query, key, value))
-    gqa = query.shape[1] != key.shape[1]
-    out = [F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=gqa) for q, k, v in zip(*pieces, strict=True)]
+    options: dict[str, Any] = {"scale": scaling, "enable_gqa": query.shape[1] != key.shape[1]}
+    queries, keys, values = (torch.split(x, list(layout.lengths), dim=2) for x in (query, key, value))
+    out = []
+    for q, k, v, prefix in zip(queries, keys, values, layout.prefixes, strict=True):
+        if prefix is None:
+            out.append(F.scaled_dot_product_attention(q, k, v, is_causal=True, **options))
+            continue
+        seen = _behind_prefix(keys[prefix], q)
+        k, v = torch.cat([keys[prefix], k], dim=2), torch.cat([values[prefix], v], dim=2)
+        out.append(F.scaled_dot_product_attention(q, k, v, attn_mask=seen, **options))
     return torch.cat([x.transpose(1, 2) for x in out], dim=1), None
+
+
+def _behind_prefix(prefix: Tensor, own: Tensor) -> Tensor:
+    """Return what is added to a segment's scores `[own, prefix + own]`: 0 for the prefix and the segment up to the token, else -inf."""
+    before, size = prefix.shape[2], own.shape[2]
+    return torch.full((size, before + size), float("-inf"), dtype=own.dtype, device=own.device).triu(before + 1)
 
 
 def flash(
     module: Any, query: Tensor, key: Tensor, value: Tensor, _mask: None, *, layout: Layout, scaling: float, **extras: Any
 ) -> Attended:
-    """FlashAttention-2 (arXiv 2307.08691) of the package flash-attn: all sequences in one call."""
+    """FlashAttention-2 (arXiv 2307.08691) of the package flash-attn: all segments in one call.
+
+    Its causal mask lines up the last query with the last key (since 2.1), which is what a segment behind a prefix needs.
+    """
     from flash_attn import flash_attn_varlen_func
 
     _refuse(module, extras)
-    bounds, longest = layout.cu_seqlens, layout.max_length
-    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # [T, heads, D]
-    out = flash_attn_varlen_func(q, k, v, bounds, bounds, longest, longest, softmax_scale=scaling, causal=True)
-    return out[None], None
+    q, k, v = _flat(query, key, value, layout)
+    bounds = (layout.cu_queries, layout.cu_keys, layout.max_queries, layout.max_keys)
+    return flash_attn_varlen_func(q, k, v, *bounds, softmax_scale=scaling, causal=True)[None], None
 
 
 def varlen(
@@ -119,14 +160,21 @@ def varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     _refuse(module, extras)
-    bounds, longest = layout.cu_seqlens, layout.max_length
-    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))  # [T, heads, D]
+    q, k, v = _flat(query, key, value, layout)
     # Its word for causal is a window that ends at the token. Some releases must be told of grouped queries, others take them as they are.
     options: dict[str, Any] = {"scale": scaling, "window_size": (-1, 0)}
     if "enable_gqa" in _varlen_parameters():
         options["enable_gqa"] = q.shape[1] != k.shape[1]
-    out: Any = varlen_attn(q, k, v, bounds, bounds, longest, longest, **options)
+    out: Any = varlen_attn(q, k, v, layout.cu_queries, layout.cu_keys, layout.max_queries, layout.max_keys, **options)
     return out[None], None
+
+
+def _flat(query: Tensor, key: Tensor, value: Tensor, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
+    """Return queries `[T, heads, D]`, and keys and values with those of a prefix once for each segment that looks at it."""
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    if layout.keys is None:
+        return q, k, v
+    return q, k.index_select(0, layout.keys), v.index_select(0, layout.keys)
 
 
 def auto(module: Any, query: Tensor, *args: Any, **kwargs: Any) -> Attended:

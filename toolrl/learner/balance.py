@@ -20,10 +20,9 @@ ENOUGH = 1.002
 """Largest load over the mean at which exchanges end: a smaller difference is less than the noise of a machine."""
 
 
-def costs(lengths: ArrayLike) -> NDArray[np.float64]:
-    """Return what sequences cost to train, in tokens of the dense layers: T + T² / ATTENTION_TOKENS."""
-    tokens = np.asarray(lengths, dtype=np.float64)
-    return tokens + tokens**2 / ATTENTION_TOKENS
+def cost(tokens: int) -> float:
+    """Return what a sequence costs to train, in tokens of the dense layers: T + T² / ATTENTION_TOKENS."""
+    return tokens + tokens * tokens / ATTENTION_TOKENS
 
 
 def balance(loads: ArrayLike, num_bins: int) -> list[list[int]]:
@@ -66,51 +65,59 @@ def _exchange(load: NDArray[np.float64], bin_of: NDArray[np.int64], full: int, o
     return True
 
 
-def pack_alike(lengths_by_rank: Sequence[Sequence[int]], max_tokens: int) -> list[list[list[int]]]:
-    """Pack each rank's sequences into micro-batches of at most `max_tokens`, the same number on every rank and as few as possible.
+def pack_alike(sizes_by_rank: Sequence[Sequence[tuple[int, float]]], max_tokens: int) -> list[list[list[int]]]:
+    """Pack each rank's items into micro-batches of at most `max_tokens`, the same number on every rank and as few as possible.
+
+    Args:
+        sizes_by_rank: Tokens and cost of each item.
+        max_tokens: Most tokens of a micro-batch.
 
     Returns:
-        Indexes of the sequences of each micro-batch of each rank, the costliest micro-batch first, so that ranks are in step. A rank with
-        fewer sequences than micro-batches has empty ones.
+        Indexes of the items of each micro-batch of each rank, the costliest micro-batch first, so that ranks are in step. A rank with
+        fewer items than micro-batches has empty ones.
 
     Raises:
-        ValueError: A sequence is longer than `max_tokens`.
+        ValueError: An item is larger than `max_tokens`.
     """
-    longest = max((max(lengths) for lengths in lengths_by_rank if lengths), default=0)
-    if longest > max_tokens:
-        raise ValueError(f"a sequence of {longest} tokens does not fit a micro-batch of {max_tokens}")
-    num = max((-(-sum(lengths) // max_tokens) for lengths in lengths_by_rank), default=0)
+    check_fit([tokens for sizes in sizes_by_rank for tokens, _ in sizes], max_tokens)
+    num = max((-(-sum(tokens for tokens, _ in sizes) // max_tokens) for sizes in sizes_by_rank), default=0)
     while True:
-        packed = [_fit(lengths, num, max_tokens) for lengths in lengths_by_rank]
+        packed = [_fit(sizes, num, max_tokens) for sizes in sizes_by_rank]
         if all(len(bins) == num for bins in packed):
             return packed
         num = max(len(bins) for bins in packed)
 
 
-def _fit(lengths: Sequence[int], num_bins: int, max_tokens: int) -> list[list[int]]:
+def check_fit(lengths: Sequence[int], max_tokens: int) -> None:
+    """Raise ValueError if a sequence is longer than `max_tokens`."""
+    if lengths and max(lengths) > max_tokens:
+        raise ValueError(f"a sequence of {max(lengths)} tokens does not fit a micro-batch of {max_tokens}")
+
+
+def _fit(sizes: Sequence[tuple[int, float]], num_bins: int, max_tokens: int) -> list[list[int]]:
     """Pack into `num_bins` bins of like cost, or the fewest more that suffice."""
-    cost = costs(lengths)
-    order = np.argsort(-cost, kind="stable").tolist()
-    while (bins := _spread(order, lengths, cost.tolist(), num_bins, max_tokens)) is None:
+    order = sorted(range(len(sizes)), key=lambda i: -sizes[i][1])
+    while (bins := _spread(order, sizes, num_bins, max_tokens)) is None:
         num_bins += 1
-    return sorted((sorted(indexes) for indexes in bins), key=lambda indexes: -cost[indexes].sum())
+    return sorted((sorted(indexes) for indexes in bins), key=lambda indexes: -sum(sizes[i][1] for i in indexes))
 
 
-def _spread(order: Sequence[int], lengths: Sequence[int], cost: Sequence[float], num_bins: int, max_tokens: int) -> list[list[int]] | None:
-    """Put each into the emptiest bin that has room for it, in `order`; None where none has."""
+def _spread(order: Sequence[int], sizes: Sequence[tuple[int, float]], num_bins: int, max_tokens: int) -> list[list[int]] | None:
+    """Put each into the cheapest bin that has room for it, in `order`; None where none has."""
     bins: list[list[int]] = [[] for _ in range(num_bins)]
     free = [max_tokens] * num_bins
     heap = [(0.0, b) for b in range(num_bins)]
     for i in order:
+        tokens, cost = sizes[i]
         full = []
-        while heap and free[heap[0][1]] < lengths[i]:
+        while heap and free[heap[0][1]] < tokens:
             full.append(heapq.heappop(heap))
         if not heap:
             return None
         sum_, b = heap[0]
         bins[b].append(i)
-        free[b] -= lengths[i]
-        heapq.heapreplace(heap, (sum_ + cost[i], b))
+        free[b] -= tokens
+        heapq.heapreplace(heap, (sum_ + cost, b))
         for entry in full:
             heapq.heappush(heap, entry)
     return bins

@@ -1,9 +1,12 @@
 """Rows of token ids -> the tensors of one forward pass.
 
-Sequences lie one behind the other in a single row without padding; positions start anew with each, and the layout tells attention where
-one ends. A trained token at `t` is predicted from the hidden state at `t - 1` of its own sequence.
+    prompt A without its last token | last of A, completion 0 | last of A, completion 1 | … | prompt B … | a sequence on its own | …
 
-Axes: T tokens of all sequences, N trained tokens of all, S sequences; all in row order.
+Segments lie one behind the other in a single row without padding. Completions of a group that meet in a micro-batch share one copy of
+their prompt, which attention sees before each of them; the prompt's last token stands before each, because it predicts the first token of
+each. Positions count within the sequence, prompt included. A trained token at `t` is predicted from the hidden state at `t - 1`.
+
+Axes: T tokens of the row, N trained tokens, S completions; in the order of the rows.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from torch import Tensor
 from toolrl.algo.segments import Segments
 from toolrl.learner.attention import Layout, make_layout
 from toolrl.learner.packing import Demonstration, MicroBatch, Row
-from toolrl.types import Group
+from toolrl.types import Completion, Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,12 @@ class Tokens:
     """Input of one forward pass."""
 
     input_ids: Tensor  # int64 [1, T]
-    position_ids: Tensor  # int64 [1, T], from 0 in each sequence
+    position_ids: Tensor  # int64 [1, T], from 0 in each sequence, its prompt included
     layout: Layout
     positions: Tensor  # int64 [N], into T: the hidden state that predicts the label
     labels: Tensor  # int64 [N]
     num_real: int
-    """Tokens of sequences: T, but 0 where a single token keeps an empty pass in step with the other ranks."""
+    """T, but 0 where a single token keeps an empty pass in step with the other ranks."""
 
     @property
     def num_trained(self) -> int:
@@ -60,17 +63,18 @@ class PolicyTokens:
 
 def policy_tokens(micro_batch: MicroBatch, groups: Mapping[int, Group], device: str) -> PolicyTokens:
     """Return the tensors of `micro_batch`; `groups` by draw number. Without rows: a pass that trains nothing."""
-    ids, trained, logprobs = [], [], []
-    for row in micro_batch.rows:
-        group = groups[row.draw]
-        completion = group.completions[row.sample]
-        at = np.flatnonzero(completion.loss_mask)
-        ids.append(np.concatenate([group.draw.token_ids, completion.token_ids]))
-        trained.append(at + len(group.draw.token_ids))
-        logprobs.append(completion.logprobs[at])
-    segments = _segments(trained, device)
+    pieces, counts, logprobs = [], [], []
+    for rows in micro_batch.chunks:
+        group = groups[rows[0].draw]
+        members = [group.completions[row.sample] for row in rows]
+        pieces += _chunk_pieces(group.draw.token_ids, members)
+        trained = [np.flatnonzero(member.loss_mask) for member in members]
+        counts += [len(at) for at in trained]
+        logprobs += [member.logprobs[at] for member, at in zip(members, trained, strict=True)]
+    index = torch.from_numpy(np.repeat(np.arange(len(counts)), counts)).to(device)
+    segments = Segments(index, torch.tensor(counts, dtype=torch.float32, device=device))
     return PolicyTokens(
-        tokens=_tokens(ids, trained, device),
+        tokens=_tokens(pieces, device),
         advantage=segments.spread(torch.tensor([row.advantage for row in micro_batch.rows], dtype=torch.float32, device=device)),
         engine_logp=torch.from_numpy(_concatenate(logprobs, np.float32)).to(device),
         segments=segments,
@@ -80,30 +84,41 @@ def policy_tokens(micro_batch: MicroBatch, groups: Mapping[int, Group], device: 
 
 def demonstration_tokens(rows: Sequence[Demonstration], device: str) -> Tokens:
     """Return the tensors of a micro-batch of demonstrations. The first token of a row is never trained: nothing predicts it."""
-    trained = [np.arange(max(row.prompt_tokens, 1), len(row.token_ids)) for row in rows]
-    return _tokens([row.token_ids for row in rows], trained, device)
+    return _tokens([_Piece(row.token_ids, np.arange(max(row.prompt_tokens, 1), len(row.token_ids))) for row in rows], device)
 
 
-def _tokens(ids: Sequence[NDArray[np.int32]], trained: Sequence[NDArray[np.int64]], device: str) -> Tokens:
-    lengths = [len(row) for row in ids]
-    starts = np.cumsum([0, *lengths])[:-1]
-    labels = [row[at] for row, at in zip(ids, trained, strict=True)]
-    positions = [start + at - 1 for start, at in zip(starts, trained, strict=True)]
-    idle = not ids  # every rank passes forward and backward, with one token where it has none
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A segment of the row."""
+
+    token_ids: NDArray[np.int32]
+    trained: NDArray[np.int64]  # places in `token_ids`, none of them the first
+    prefix: int = 0
+    """How many pieces before it the one lies that it continues; 0: it continues none."""
+
+
+def _chunk_pieces(prompt: NDArray[np.int32], members: Sequence[Completion]) -> list[_Piece]:
+    """Return the segments of completions that share a prompt; one alone, or a prompt of one token, is not worth a segment of its own."""
+    if len(members) < 2 or len(prompt) < 2:
+        return [_Piece(np.concatenate([prompt, m.token_ids]), np.flatnonzero(m.loss_mask) + len(prompt)) for m in members]
+    own = [(np.concatenate([prompt[-1:], m.token_ids]), np.flatnonzero(m.loss_mask) + 1) for m in members]
+    return [_Piece(prompt[:-1], np.zeros(0, np.int64)), *(_Piece(ids, at, prefix=i) for i, (ids, at) in enumerate(own, start=1))]
+
+
+def _tokens(pieces: Sequence[_Piece], device: str) -> Tokens:
+    row = pieces or [_Piece(np.zeros(1, np.int32), np.zeros(0, np.int64))]  # every rank passes forward and backward, with a token at least
+    lengths = [len(piece.token_ids) for piece in row]
+    prefixes = [i - piece.prefix if piece.prefix else None for i, piece in enumerate(row)]
+    starts = np.cumsum([0, *lengths])
+    offsets = [0 if prefix is None else lengths[prefix] for prefix in prefixes]
     return Tokens(
-        input_ids=_int64([np.zeros(1)] if idle else ids, device)[None],
-        position_ids=_int64([np.arange(n) for n in lengths or [1]], device)[None],
-        layout=make_layout(lengths or [1], device),
-        positions=_int64(positions, device),
-        labels=_int64(labels, device),
-        num_real=sum(lengths),
+        input_ids=_int64([piece.token_ids for piece in row], device)[None],
+        position_ids=_int64([np.arange(offset, offset + n) for offset, n in zip(offsets, lengths, strict=True)], device)[None],
+        layout=make_layout(lengths, device, prefixes),
+        positions=_int64([start + piece.trained - 1 for start, piece in zip(starts[:-1], row, strict=True)], device),
+        labels=_int64([piece.token_ids[piece.trained] for piece in row], device),
+        num_real=sum(lengths) if pieces else 0,
     )
-
-
-def _segments(trained: Sequence[NDArray[np.int64]], device: str) -> Segments:
-    lengths = np.array([len(at) for at in trained], dtype=np.int64)
-    index = torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths)).to(device)
-    return Segments(index, torch.from_numpy(lengths.astype(np.float32)).to(device))
 
 
 def _int64(arrays: Sequence[NDArray[Any]], device: str) -> Tensor:

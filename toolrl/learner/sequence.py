@@ -26,7 +26,6 @@ from transformers import AttentionInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from toolrl.errors import UserError
-from toolrl.learner.attention import make_layout
 from toolrl.learner.collate import Tokens
 
 Compute = Callable[[Tokens, float], tuple[Tensor, Tensor]]
@@ -113,7 +112,6 @@ def share(tokens: Tokens, index: int, size: int) -> tuple[Tokens, int]:
     attention sees. Trained tokens may be spread unevenly: a part may have none.
     """
     missing = -tokens.num_computed % size
-    lengths = (*tokens.layout.lengths, missing) if missing else tokens.layout.lengths
     device = tokens.input_ids.device
     width = (tokens.num_computed + missing) // size
     own = slice(index * width, (index + 1) * width)
@@ -123,7 +121,7 @@ def share(tokens: Tokens, index: int, size: int) -> tuple[Tokens, int]:
         tokens,
         input_ids=torch.cat([tokens.input_ids, tokens.input_ids.new_zeros(1, missing)], dim=1)[:, own],
         position_ids=torch.cat([tokens.position_ids, torch.arange(missing, device=device)[None]], dim=1)[:, own],
-        layout=make_layout(lengths, str(device)) if missing else tokens.layout,
+        layout=tokens.layout.followed_by(missing) if missing else tokens.layout,
         positions=tokens.positions[start:stop] - own.start,
         labels=tokens.labels[start:stop],
     )
