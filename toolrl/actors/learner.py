@@ -121,6 +121,7 @@ class LearnerGroup:
             minibatches=self._config.minibatches,
             max_tokens=self._config.max_tokens_per_microbatch,
             drop_truncated=self._algo.truncated == "mask",
+            share_prompts=self._config.share_prompts,
         )
         if not (self._algo.kl_coef and self._algo.kl_in == "reward"):
             return shards

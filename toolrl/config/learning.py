@@ -72,6 +72,8 @@ class LearnerConfig:
     """Optimizer steps a batch is split into."""
     max_tokens_per_microbatch: int = 16384
     """Most tokens of one forward and backward pass on a rank, or on the `learner.sequence_parallel` ranks that share them."""
+    share_prompts: bool = True
+    """Compute a prompt once for all completions of its group that meet in a micro-batch; their losses and gradients are the same."""
     optimizer: str = "adamw"
     """adamw, or muon (hidden matrices by Muon, the rest by AdamW): for small models trained from scratch."""
     lr: float = 1e-6
