@@ -23,7 +23,6 @@ from learner_workers import BareSide, LearnerSide, Worker
 
 from toolrl.learner.packing import shard_batch
 
-BARE_WAYS = tuple((bucketed, max_tokens) for bucketed in (False, True) for max_tokens in (2048, 4096, 16384))
 AGREEMENT = 1e-3
 """Largest relative difference of loss and gradient norm in the first step; from then on the weights differ in rounding."""
 
@@ -34,6 +33,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--max-tokens", type=int, default=16384, help="learner.max_tokens_per_microbatch")
+    parser.add_argument("--bare-tokens", default="1024,2048,4096,16384", help="the same of the bare loop: its best counts")
     parser.add_argument("--ranks", default="1,2", help="sizes of the learner group to measure")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
@@ -65,10 +65,11 @@ def race(shape: str, folder: str, num_ranks: int, options: argparse.Namespace) -
     def theirs(way):
         return together(bare, [(half, *way) for half in rows])
 
-    check(ours(), theirs(BARE_WAYS[0]), num_ranks)
+    tried = {(bucketed, int(most)): 0.0 for bucketed in (False, True) for most in options.bare_tokens.split(",")}
+    check(ours(), theirs(next(iter(tried))), num_ranks)
     ours()
-    tried = {way: theirs(way)[0] for way in BARE_WAYS}
-    ways = [min((way for way in BARE_WAYS if way[0] == bucketed), key=tried.get) for bucketed in (False, True)]
+    tried = {way: theirs(way)[0] for way in tried}
+    ways = [min((way for way in tried if way[0] == bucketed), key=tried.get) for bucketed in (False, True)]
     times, parts = {way: [] for way in ("ours", *ways)}, []
     for _ in range(options.rounds):
         seconds, _, _, part = ours()

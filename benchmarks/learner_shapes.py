@@ -85,6 +85,6 @@ class DemoShape(Shape):
 SHAPES = {
     "demo": DemoShape(16, 8, Lengths(103, 0.15, 256), Lengths(34, 0.25, 96), 128, 256, 3, 4, 1442),
     # The lengths of the tool-calling rows of ToolRL (rlla_4k) at four characters a token, with a short reasoning.
-    "wide": Shape(4, 3, Lengths(640, 0.46, 2048), Lengths(114, 0.33, 512), 512, 1408, 6, 8, 8000),
+    "wide": Shape(2, 4, Lengths(640, 0.46, 2048), Lengths(114, 0.33, 512), 512, 1408, 6, 8, 8000),
     "tiny": Shape(4, 2, Lengths(20, 0.3, 40), Lengths(8, 0.3, 16), 64, 128, 2, 2, 1000),
 }

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import time
 import traceback
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -40,14 +41,16 @@ class Worker:
         return value
 
     def stop(self) -> None:
-        """End the process."""
-        self._connection.send(None)
+        """End the process, which may have failed already."""
+        with suppress(BrokenPipeError):
+            self._connection.send(None)
         self._process.join(PATIENCE_S)
 
 
 def _serve(connection, kind, arguments, environment) -> None:
     os.environ.update(environment)
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(int(threads))
     try:
         side = kind(*arguments)
         connection.send((True, None))
