@@ -156,7 +156,7 @@ def flash(
 def varlen(
     module: Any, query: Tensor, key: Tensor, value: Tensor, _mask: None, *, layout: Layout, scaling: float, **extras: Any
 ) -> Attended:
-    """The same kernel as torch has it."""
+    """The same kernel, with the same alignment, as torch has it."""
     from torch.nn.attention.varlen import varlen_attn
 
     _refuse(module, extras)
@@ -215,5 +215,7 @@ def _varlen_parameters() -> frozenset[str]:
 
 NAMES = {"auto": "packed_auto", "flash_attention_2": "packed_fa2", "varlen": "packed_varlen", "sdpa": "packed_sdpa"}
 """By `model.attention`. The word flash in a name would make Transformers do more than look the function up."""
-for attention, kernel in {"auto": auto, "flash_attention_2": flash, "varlen": varlen, "sdpa": sdpa}.items():
-    AttentionInterface.register(NAMES[attention], kernel)
+AttentionInterface.register(NAMES["auto"], auto)
+AttentionInterface.register(NAMES["flash_attention_2"], flash)
+AttentionInterface.register(NAMES["varlen"], varlen)
+AttentionInterface.register(NAMES["sdpa"], sdpa)

@@ -108,7 +108,7 @@ def _spread(order: Sequence[int], sizes: Sequence[tuple[int, float]], num_bins: 
     free = [max_tokens] * num_bins
     heap = [(0.0, b) for b in range(num_bins)]
     for i in order:
-        tokens, cost = sizes[i]
+        tokens, load = sizes[i]
         full = []
         while heap and free[heap[0][1]] < tokens:
             full.append(heapq.heappop(heap))
@@ -117,7 +117,7 @@ def _spread(order: Sequence[int], sizes: Sequence[tuple[int, float]], num_bins: 
         sum_, b = heap[0]
         bins[b].append(i)
         free[b] -= tokens
-        heapq.heapreplace(heap, (sum_ + cost, b))
+        heapq.heapreplace(heap, (sum_ + load, b))
         for entry in full:
             heapq.heappush(heap, entry)
     return bins

@@ -3,9 +3,9 @@
     Batch ─ consecutive groups ─> optimizer steps ─ whole groups, balanced ─> ranks ─ balanced ─> micro-batches
 
 Completions of a group share one computation of their prompt: under causal attention it is the same for each. A group stays together in a
-micro-batch for that, unless it does not fit one. Every rank gets the same number of micro-batches in each
-optimizer step, since each forward and backward pass is collective, and of about the same cost, since ranks wait for each other in every
-layer. Only lengths are read here, no token: a rank fetches its own groups later. The plan is a pure function of the batch.
+micro-batch for that, unless it does not fit one. Every rank gets the same number of micro-batches in each optimizer step, since each
+forward and backward pass is collective, and of about the same cost, since ranks wait for each other in every layer. Only lengths are read
+here, no token: a rank fetches its own groups later. The plan is a pure function of the batch.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def shard_batch(
 def shard_demonstrations(rows: Sequence[Demonstration], *, num_ranks: int, max_tokens: int) -> tuple[DemonstrationShard, ...]:
     """Return the share of each rank in one optimizer step of supervised training. Raises as `shard_batch` does."""
     sizes = _sizes([len(row.token_ids) for row in rows])
-    shares = balance([cost for _, cost in sizes], num_ranks)
+    shares = balance([load for _, load in sizes], num_ranks)
     packed = pack_alike([[sizes[i] for i in share] for share in shares], max_tokens)
     return tuple(
         DemonstrationShard(rank, tuple(tuple(rows[share[i]] for i in indexes) for indexes in bins))
