@@ -42,6 +42,8 @@ def opening(config: RlConfig, inputs: Inputs, newest: Checkpoint | None) -> str:
     """Return what is printed before the cluster starts."""
     engines = f"{config.engine.num} vLLM engine{'s' if config.engine.num > 1 else ''}"
     parts = f"{engines}, {config.reward.workers} reward workers, {config.learner.num_ranks} ZeRO-3 learner ranks"
+    if config.cluster.colocated:
+        parts += ", engines and learner in turns on the same GPUs"
     lines = [f"run: {config.run.dir}, {config.run.steps} batches of {config.loop.prompts_per_batch} × {config.sampling.n} completions"]
     lines += facts(inputs)
     if newest is not None:
