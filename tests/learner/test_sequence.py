@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, Qwen2Config, Qwen2ForCausalLM
+from transformers import GPT2Config, LlamaConfig, Qwen2Config, Qwen2ForCausalLM
 
 from toolrl.config.learning import AlgoConfig, LearnerConfig
 from toolrl.config.schema import ModelConfig
@@ -135,6 +135,12 @@ def test_heads_that_cannot_be_shared_out_are_the_users_to_mend(make):
     for size in (3, 5, 8):
         with pytest.raises(UserError, match=rf"sequence_parallel: got {size} .* 12 attention heads and 2 .* one of 1, 2, 4, 6, 12"):
             check_heads(config, size)
+
+
+def test_a_model_that_names_no_key_value_heads_has_as_many_as_attention_heads():
+    check_heads(GPT2Config(n_head=12), 3)
+    with pytest.raises(UserError, match="12 attention heads and 12 key-value heads"):
+        check_heads(GPT2Config(n_head=12), 5)
 
 
 @pytest.mark.stack

@@ -43,13 +43,18 @@ def check_heads(config: Any, size: int) -> None:
     """
     if size == 1:
         return
-    heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+    heads, kv_heads = _heads(config)
     if heads % size or (kv_heads % size and size % kv_heads):
         fit = [str(n) for n in range(1, heads + 1) if heads % n == 0 and (kv_heads % n == 0 or n % kv_heads == 0)]
         raise UserError(
             f"learner.sequence_parallel: got {size} for a model of {heads} attention heads and {kv_heads} key-value heads; "
             f"choose one of {', '.join(fit)}"
         )
+
+
+def _heads(config: Any) -> tuple[int, int]:
+    """Return the numbers of attention heads and of key-value heads; a model that does not name the latter has one for each."""
+    return config.num_attention_heads, getattr(config, "num_key_value_heads", None) or config.num_attention_heads
 
 
 class SequenceParallel:
@@ -77,12 +82,13 @@ class SequenceParallel:
         from deepspeed.runtime.sequence_parallel.ulysses_sp import UlyssesSPAttentionHF
 
         deepspeed.comm.init_distributed(verbose=False)
+        heads, kv_heads = _heads(config)
         whole_rows = UlyssesSPAttentionHF(
             ALL_ATTENTION_FUNCTIONS[name],
             batch_size=1,
-            attn_head_count=config.num_attention_heads,
-            attn_head_size=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
-            kv_head_count=config.num_key_value_heads,
+            attn_head_count=heads,
+            attn_head_size=getattr(config, "head_dim", None) or config.hidden_size // heads,
+            kv_head_count=kv_heads,
             num_hidden_layers=config.num_hidden_layers,
             process_group=self._group,
             seq_length_is_variable=True,
