@@ -8,6 +8,8 @@ import torch
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("one_gpu")]
 
 LENGTHS = (1, 7, 128, 300, 64)
+PREFIXES = (None, None, None, 2, 2)
+"""The last two continue the third, as completions do their prompt: a kernel must line up the last query with the last key."""
 HEADS, KV_HEADS, WIDTH = 8, 2, 64
 BOUND = 2e-2
 """Relative error of bfloat16 outputs and gradients against float32."""
@@ -26,7 +28,7 @@ def kernel(request):
     return {"flash_attention_2": attention.flash, "varlen": attention.varlen, "auto": attention.auto}[request.param]
 
 
-def attend(kernel, dtype):
+def attend(kernel, dtype, prefixes):
     """Return output and gradients of queries, keys and values, in float32, from the same numbers in `dtype`."""
     from toolrl.learner.attention import make_layout
 
@@ -35,15 +37,18 @@ def attend(kernel, dtype):
     exact = [torch.randn(shape, device="cuda", generator=generator).to(torch.bfloat16) for shape in shapes]
     weight = torch.randn(1, sum(LENGTHS), HEADS, WIDTH, device="cuda", generator=generator)
     inputs = [x.to(dtype).requires_grad_() for x in exact]
-    out, _ = kernel(SimpleNamespace(is_causal=True), *inputs, None, layout=make_layout(LENGTHS, "cuda"), scaling=WIDTH**-0.5)
+    layout = make_layout(LENGTHS, "cuda", prefixes)
+    out, _ = kernel(SimpleNamespace(is_causal=True), *inputs, None, layout=layout, scaling=WIDTH**-0.5)
     (out.float() * weight).sum().backward()
     return [out.detach().float(), *(x.grad.float() for x in inputs)]
 
 
-def test_a_kernel_agrees_with_sdpa_over_packed_sequences_forward_and_backward(kernel):
+@pytest.mark.parametrize("prefixes", [None, PREFIXES], ids=["each alone", "behind a prompt"])
+def test_a_kernel_agrees_with_sdpa_over_packed_sequences_forward_and_backward(kernel, prefixes):
     from toolrl.learner.attention import sdpa
 
-    for name, found, wanted in zip(("output", "dq", "dk", "dv"), attend(kernel, torch.bfloat16), attend(sdpa, torch.float32), strict=True):
+    ours, theirs = attend(kernel, torch.bfloat16, prefixes), attend(sdpa, torch.float32, prefixes)
+    for name, found, wanted in zip(("output", "dq", "dk", "dv"), ours, theirs, strict=True):
         assert found.shape == wanted.shape
         assert ((found - wanted).norm() / wanted.norm()).item() < BOUND, name
 
