@@ -3,7 +3,7 @@
 import pickle
 from dataclasses import replace
 
-from toolrl.config.schema import ClusterConfig, EngineConfig, ModelConfig, RlConfig, SamplingConfig
+from toolrl.config.schema import ClusterConfig, EngineConfig, ModelConfig, RlConfig, SamplingConfig, WeightsConfig
 from toolrl.config.task import DataConfig
 from toolrl.rollout.settings import EngineSettings, environment
 
@@ -46,3 +46,13 @@ def test_the_sampler_is_not_compiled_where_the_engine_is_eager():
 
 def test_a_gpu_engine_is_left_its_threads():
     assert not {key for key in environment(CUDA) if key.startswith(("OMP", "VLLM_CPU"))}
+
+
+def test_only_an_engine_that_shares_its_gpu_sleeps_and_only_shared_memory_is_described_by_pickles():
+    colocated = replace(CONFIG, cluster=ClusterConfig(device="cuda", colocated=True), weights=WeightsConfig(backend="ipc"))
+    shared = EngineSettings.from_config(colocated, "/models/m", "engine-1")
+    assert (shared.sleeps, shared.weights_backend) == (True, "ipc")
+    assert environment(shared)["VLLM_ALLOW_INSECURE_SERIALIZATION"] == "1"
+    for apart in (CPU, CUDA):
+        assert not apart.sleeps
+        assert "VLLM_ALLOW_INSECURE_SERIALIZATION" not in environment(apart)
