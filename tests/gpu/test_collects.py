@@ -18,8 +18,9 @@ def test_without_a_gpu_every_gpu_test_is_skipped_with_the_reason():
     command = [sys.executable, "-m", "pytest", str(Path(__file__).parent), "-m", "gpu", "-rs", "-p", "no:cacheprovider"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stdout + done.stderr
-    skipped = sum(int(count) for count in re.findall(r"SKIPPED \[(\d+)\]", done.stdout))
-    assert skipped == 6 + 6 + 12, done.stdout  # attention; hand-over at two levels; four promises of three runs
+    ended = done.stdout.splitlines()[-1]
+    assert "passed" not in ended, done.stdout
+    assert int(re.search(r"(\d+) skipped", ended)[1]) >= 24, done.stdout  # attention, hand-over at two levels, four promises of three runs
     assert set(re.findall(r"needs (?:a GPU|two GPUs), and this machine has (?:none|0)", done.stdout)) == {
         "needs a GPU, and this machine has none",
         "needs two GPUs, and this machine has 0",
