@@ -2,7 +2,8 @@
 
     python benchmarks/learner.py [--shapes demo,wide] [--rounds 7] [--threads 1] [--max-tokens 16384] [--json]
 
-The bare loop is measured padded and length-bucketed, with small and large micro-batches, and its fastest way counts. Every process
+The bare loop is measured padded and length-bucketed, with small and large micro-batches, and its fastest way counts. Tokens are those of
+the sequences: the learner computes a prompt once for the completions behind it, unless `--separate-prompts` tells it not to. Every process
 computes with `--threads` threads. Two ranks are compared with two bare loops at the same time, each on its half of the sequences and
 without exchanging gradients: the ratio is what ZeRO-3, waiting and sharing out cost together. Losses and gradient norms of both sides must
 agree, else the benchmark fails. `--json` ends with one line that holds `ratio_one_rank` and `ratio_two_ranks`.
@@ -34,6 +35,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--max-tokens", type=int, default=16384, help="learner.max_tokens_per_microbatch")
     parser.add_argument("--bare-tokens", default="1024,2048,4096,16384", help="the same of the bare loop: its best counts")
+    parser.add_argument(
+        "--separate-prompts", action="store_true", help="the learner computes a prompt for each completion, as the bare loop"
+    )
     parser.add_argument("--ranks", default="1,2", help="sizes of the learner group to measure")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
@@ -52,7 +56,8 @@ def main() -> None:
 def race(shape: str, folder: str, num_ranks: int, options: argparse.Namespace) -> float:
     """Let both sides take steps in turns and return the ratio of their medians."""
     batch, groups = SHAPES[shape].make_batch()
-    shards = shard_batch(batch, num_ranks=num_ranks, minibatches=1, max_tokens=options.max_tokens)
+    sharing = not options.separate_prompts
+    shards = shard_batch(batch, num_ranks=num_ranks, minibatches=1, max_tokens=options.max_tokens, share_prompts=sharing)
     halves = [[row for step in shard.optimizer_steps for micro in step for row in micro.rows] for shard in shards]
     rows = [[bare_row(groups, row) for row in half] for half in halves]
     tokens = sum(row.tokens for half in halves for row in half)
