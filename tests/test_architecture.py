@@ -32,6 +32,7 @@ DOORS = {  # the only places that may name a heavy dependency
     "wandb": {"monitor/wandb_sink.py"},
     "tensorboard": {"monitor/tensorboard_sink.py"},
     "flash_attn": {"learner/attention.py"},
+    "liger_kernel": {"learner/kernels.py"},
     "matplotlib": {"monitor/plot.py"},
     "datasets": {"data/origin.py"},
     "bfcl_eval": set(),
