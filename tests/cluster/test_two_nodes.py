@@ -39,7 +39,7 @@ def test_engines_and_ranks_on_two_nodes_sample_train_and_push(nodes, tmp_path):
     with log.open("w") as out:
         command = nodes.inside(nodes.head, sys.executable, *arguments)
         driver = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=nodes.environment)
-    seen = {node: {"Worker_TP": 0, "ray::learner": 0} for node in (nodes.head, nodes.worker)}
+    seen = {node: {"Worker_TP": 0, "ray::LearnerActor": 0} for node in (nodes.head, nodes.worker)}
     while driver.poll() is None:
         for node, most in seen.items():
             running = nodes.processes(node)
@@ -49,7 +49,7 @@ def test_engines_and_ranks_on_two_nodes_sample_train_and_push(nodes, tmp_path):
         except subprocess.TimeoutExpired:
             continue
     assert driver.returncode == 0, log.read_text()
-    assert all(most == {"Worker_TP": 2, "ray::learner": 1} for most in seen.values()), seen
+    assert all(most == {"Worker_TP": 2, "ray::LearnerActor": 1} for most in seen.values()), seen
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["version"] for line in lines] == list(range(STEPS + 1))
     assert all(0 < line["weights/parity_max_abs_dlogp"] < 1e-4 for line in lines)

@@ -67,10 +67,10 @@ class PlainLoop:
         return {name: p.detach().numpy() for name, p in self.policy.named_parameters()}
 
 
-def distance(got, want):
-    """Error of all tensors together, relative to their norm."""
+def distance(got, want, scale=None):
+    """Error of all tensors together, relative to `scale` or else to their norm."""
     assert got.keys() == want.keys()
-    return norm({name: got[name] - want[name] for name in want}) / norm(want)
+    return norm({name: got[name] - want[name] for name in want}) / (scale or norm(want))
 
 
 def norm(tensors):
@@ -85,10 +85,11 @@ def check_training(ranks, loop, made, share, *, max_tokens, minibatches):
         answers = ranks.each("step_with_gradients", [(shards[rank // share], batch.groups) for rank in range(ranks.num)])
         parts = np.array_split(np.arange(len(batch.rows)), minibatches)
         losses, tokens, gradients = zip(*(loop.step([row for i in part for row in batch.rows[i]]) for part in parts), strict=True)
+        largest = max(map(norm, gradients))  # an optimizer step whose groups are dull has next to none
         for (metrics, _), got in answers:
             assert metrics["learner/tokens"] == sum(tokens)
             assert metrics["learner/loss"] == pytest.approx(np.mean(losses), rel=1e-5)
-            assert all(distance(ours, theirs) <= 1e-5 for ours, theirs in zip(got, gradients, strict=True))
+            assert all(distance(ours, theirs, largest) <= 1e-5 for ours, theirs in zip(got, gradients, strict=True))
         for rank in range(0, ranks.num, share):
             ours = [trained for (_, trained), _ in answers[rank : rank + share]]
             assert all(each == ours[0] for each in ours)
