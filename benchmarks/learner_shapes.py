@@ -20,7 +20,7 @@ class Lengths:
 
     def draw(self, rng: np.random.Generator) -> int:
         """Return one length."""
-        return int(np.clip(rng.lognormal(np.log(self.median), self.spread).round(), 4, self.most))
+        return int(np.clip(round(rng.lognormal(np.log(self.median), self.spread)), 4, self.most))
 
 
 @dataclass(frozen=True)
