@@ -131,10 +131,11 @@ def _require_trained(config: RlConfig, row: dict[str, Any], name: str) -> None:
 def _checkpoint(run: StoredRun, newest: int) -> tuple[Path | None, int, tuple[str, ...]]:
     """Return the newest whole checkpoint up to `newest`, its version, and which were passed over. Reads only."""
     store = CheckpointStore(run.path / "checkpoints", run.config.checkpoint.keep)
+    found = {path.name.removeprefix(PREFIX): path for path in (run.path / "checkpoints").glob(f"{PREFIX}*")}
     skipped: list[str] = []
-    for path in sorted((run.path / "checkpoints").glob(f"{PREFIX}*"), reverse=True):
+    for version, path in sorted(found.items(), reverse=True):
         try:
-            if int(path.name.removeprefix(PREFIX)) <= newest:
+            if version.isdecimal() and int(version) <= newest:
                 return path, int(store.verify(path).version), tuple(skipped)
         except CheckpointError as error:
             skipped.append(f"checkpoint passed over: {error}")

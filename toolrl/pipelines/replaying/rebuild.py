@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from toolrl.algo.advantage import trajectories
@@ -30,7 +31,7 @@ ADVANTAGE_ROUNDING = 1e-9
 """Most that an advantage made again may differ from the stored one."""
 
 Row = Mapping[str, Any]
-"""A row of rollouts/: COLUMNS and their values."""
+"""A row of rollouts/: COLUMNS and their values, `tokens` and `logprobs` as arrays [T]."""
 
 
 def rebuild(run: StoredRun, config: RlConfig, version: int, put: Callable[[Group], Any]) -> tuple[Batch, dict[int, TrainedGroup]]:
@@ -46,7 +47,7 @@ def rebuild(run: StoredRun, config: RlConfig, version: int, put: Callable[[Group
         RunFolderError: The rows are not those of a whole batch.
     """
     (table,) = (table for _, table in rollouts.stream(run.rollouts, COLUMNS, (version,)))
-    rows = table.to_pylist()
+    rows = _rows(table)
     where = f"{run.rollouts / rollouts.file_name(version)}"
     tokens = read_tokens(run.path / "prompts.parquet", {row["prompt_id"] for row in rows})
     groups = [_whole(sorted(of, key=_sample), config, where) for _, of in groupby(rows, key=lambda row: row["draw"])]
@@ -62,6 +63,22 @@ def rebuild(run: StoredRun, config: RlConfig, version: int, put: Callable[[Group
             _require_equal(where, draw, trajectory.advantages, stored[draw].advantages)
     dropped = tuple(scored[of[0]["draw"]] for of in groups if not of[0]["trained"])
     return Batch(WeightVersion(version - 1), trained, dropped), stored
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows with tokens and log-probabilities as arrays: as Python numbers those of a large batch take gigabytes."""
+    arrays = {name: _arrays(table.column(name)) for name in ("tokens", "logprobs")}
+    rows = table.drop_columns(list(arrays)).to_pylist()
+    return [{**row, **{name: column[i] for name, column in arrays.items()}} for i, row in enumerate(rows)]
+
+
+def _arrays(column: pa.ChunkedArray) -> list[NDArray[Any]]:
+    """Return a column of lists as one array for each row."""
+    found: list[NDArray[Any]] = []
+    for chunk in filter(len, column.chunks):
+        offsets = chunk.offsets.to_numpy()
+        found += np.split(chunk.flatten().to_numpy(), offsets[1:-1] - offsets[0])
+    return found
 
 
 def _sample(row: Row) -> int:
@@ -93,8 +110,8 @@ def _scored(run: StoredRun, rows: Sequence[Row], token_ids: NDArray[np.int32], p
 
 def _completion(row: Row) -> Completion:
     return Completion(
-        token_ids=np.array(row["tokens"], np.int32),
-        logprobs=np.array(row["logprobs"], np.float32),
+        token_ids=row["tokens"],
+        logprobs=row["logprobs"],
         loss_mask=np.ones(row["num_tokens"], np.bool_),
         text=row["text"],
         finish_reason=row["finish_reason"],
