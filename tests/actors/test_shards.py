@@ -20,8 +20,8 @@ def batch(algo):
     return Batch(WeightVersion(0), trajectories(algo, groups, MAX_TOKENS))
 
 
-def shards(algo, *, num_ranks=2, sequence_parallel=1):
-    config = LearnerConfig(num_ranks=num_ranks, sequence_parallel=sequence_parallel)
+def shards(algo, *, num_ranks=2, **learner):
+    config = LearnerConfig(num_ranks=num_ranks, **learner)
     return LearnerGroup([], config, algo=algo, max_tokens=MAX_TOKENS)._shards(batch(algo))
 
 
@@ -57,3 +57,9 @@ def test_ranks_get_the_shaped_rewards_where_the_kl_penalty_goes_into_them():
 def test_ranks_that_share_sequences_are_one_share_of_the_batch():
     (made,) = shards(AlgoConfig(), num_ranks=2, sequence_parallel=2)
     assert rows(made) == [(3, 0), (3, 1), (8, 0), (8, 1)]
+
+
+def test_prompts_are_shared_unless_the_setting_says_otherwise():
+    for share, tokens in ((True, 9 + 51 + 101), (False, 60 + 110)):
+        (first, second) = (micro for shard in shards(AlgoConfig(), share_prompts=share) for micro in shard.optimizer_steps[0])
+        assert first.tokens == second.tokens == tokens

@@ -1,10 +1,14 @@
 import pickle
+from itertools import islice
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolrl.data.rows import read_rows
+from toolrl.data.template import PromptTemplate
+from toolrl.data.tokenizer import ChatTokenizer
 from toolrl.learner.packing import Demonstration, MicroBatch, Row, imbalance, pack, shard_batch, shard_demonstrations
 from toolrl.types import Batch, GroupRef, Reason, ScoredGroup, Trajectory, Verdict, WeightVersion
 
@@ -67,6 +71,26 @@ def test_a_group_is_whole_on_one_rank(groups, num_ranks):
 def test_the_demo_is_balanced_within_a_hundredth():
     for seed in range(10):
         assert imbalance(shard_batch(demo_like(seed), num_ranks=2, minibatches=1, max_tokens=16384)) <= 0.01
+
+
+@pytest.mark.parametrize(("num_ranks", "minibatches"), [(2, 1), (8, 4), (32, 4)])
+@pytest.mark.parametrize("n", [5, 16])
+def test_real_prompts_are_balanced_within_five_percent_and_shared_ones_are_much_less_to_compute(
+    shared_data, models, n, num_ranks, minibatches
+):
+    rng = np.random.default_rng(0)
+    tokenizer = ChatTokenizer(models["qwen2", True])
+    prompts = list(islice(read_rows(shared_data / "tool_calling" / "train.jsonl"), 512))
+    lengths = tokenizer.prompt_lengths(prompts, PromptTemplate.load("demo", model_path=models["qwen2", True]))
+    groups = [(length, [int(c) for c in rng.lognormal(5, 0.5, n).clip(8, 1024)]) for length in lengths if length <= 2048]
+    options = {"num_ranks": num_ranks, "minibatches": minibatches, "max_tokens": 16384}
+    shared, repeated = (shard_batch(batch(groups), **options, share_prompts=share) for share in (True, False))
+    assert imbalance(shared) <= 0.05
+    assert total(shared) < 0.6 * total(repeated)
+
+
+def total(shards):
+    return sum(micro.tokens for shard in shards for step in shard.optimizer_steps for micro in step)
 
 
 def test_imbalance_is_what_the_fullest_rank_has_over_the_mean_on_average_over_optimizer_steps():
