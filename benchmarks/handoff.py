@@ -45,7 +45,7 @@ class Producer:
 
     def _completions(self, rng):
         for _ in range(self._n):
-            length = int(rng.integers(self._tokens // 2, self._tokens + 1))
+            length = int(rng.integers(self._tokens * 15 // 16, self._tokens + 1))
             ids = rng.integers(0, 150_000, length, dtype=np.int32)
             spans = (VersionSpan(WeightVersion(0), 0, length),)
             yield Completion(ids, rng.normal(size=length).astype(np.float32), np.ones(length, dtype=bool), "", "stop", 0, spans)
@@ -82,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=1024)
     parser.add_argument("--n", type=int, default=16, help="completions of a prompt")
-    parser.add_argument("--tokens", type=int, default=2048, help="longest completion; the shortest has half")
+    parser.add_argument("--tokens", type=int, default=2048, help="longest completion; the shortest has a sixteenth less")
     parser.add_argument("--ranks", type=int, default=8)
     parser.add_argument("--producers", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")

@@ -16,6 +16,6 @@ def test_each_rank_reads_the_groups_of_its_shard_and_no_other():
     command = [sys.executable, str(SCRIPT), "--prompts", "24", "--n", "4", "--tokens", "64", "--ranks", "2", "--producers", "1", "--json"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
     read = json.loads(printed.stdout.splitlines()[-1])["bytes_by_rank"]
-    # A group is a prompt of 512 tokens of 4 bytes, and 4 completions of 32 to 64 tokens of 4 + 4 + 1 bytes.
-    assert 24 * (512 * 4 + 4 * 32 * 9) <= sum(read) <= 24 * (512 * 4 + 4 * 64 * 9)
+    # A group is a prompt of 512 tokens of 4 bytes, and 4 completions of 60 to 64 tokens of 4 + 4 + 1 bytes.
+    assert 24 * (512 * 4 + 4 * 60 * 9) <= sum(read) <= 24 * (512 * 4 + 4 * 64 * 9)
     assert max(read) < 0.6 * sum(read)
