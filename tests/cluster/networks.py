@@ -64,7 +64,10 @@ class TwoNodes:
         for node in self._nodes:
             node.terminate()
         for node in self._nodes:
-            node.wait(30)
+            try:
+                node.wait(30)
+            except subprocess.TimeoutExpired:
+                node.kill()
         for namespace in (self.head, self.worker):
             pids = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True).stdout.split()
             for pid in pids:  # what a node leaves behind
