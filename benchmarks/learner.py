@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def race(shape: str, folder: str, num_ranks: int, options: argparse.Namespace) -> float:
-    """Let both sides take steps in turns and return the ratio of their medians."""
+    """Let both sides take steps in turns and return the median ratio of their seconds."""
     batch, groups = SHAPES[shape].make_batch()
     sharing = not options.separate_prompts
     shards = shard_batch(batch, num_ranks=num_ranks, minibatches=1, max_tokens=options.max_tokens, share_prompts=sharing)
@@ -124,7 +124,7 @@ def check(ours, theirs, num_ranks: int) -> None:
 
 
 def report(title: str, tokens: int, times: dict, parts: list[dict]) -> float:
-    """Print the medians; return theirs over ours."""
+    """Print the medians; return the median over rounds of their seconds over ours."""
     print(f"\n{title}: {tokens} tokens a step\n{'':34}{'tokens/s':>10}{'s a step':>10}{'fastest':>10}")
     medians = {way: statistics.median(each) for way, each in times.items()}
     for way, each in times.items():
