@@ -31,6 +31,15 @@ def test_without_a_reward_or_a_penalty_there_is_no_penalised_reward():
     assert made == {4: (0.75, 0.0, None), 7: (0.5, None, 0.25)}
 
 
+def test_a_group_whose_rewards_agree_is_not_told_apart_by_its_penalties():
+    rewards = {4: (1.0, 1.0, None), 7: (0.0,), 9: (1.0, 0.0)}
+    made = penalised(rewards, {(4, 0): 0.25, (4, 1): 0.5, (4, 2): 0.1, (7, 0): 0.5, (9, 0): 0.25, (9, 1): 0.5})
+    assert made == {4: (1.0, 1.0, None), 7: (0.0,), 9: (0.75, -0.5)}
+    found = advantages_by_draw(AlgoConfig(advantage="group"), made)
+    assert found[4] == (0.0, 0.0, 0.0)
+    assert found[7] == (0.0,)
+
+
 def test_advantages_are_those_of_the_whole_batch_in_whatever_order_the_ranks_gave_it():
     algo = AlgoConfig(advantage="batch", advantage_eps=0.0)
     rewards = {7: (1.0, 0.0), 4: (3.0, 1.0, None)}

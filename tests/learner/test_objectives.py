@@ -69,6 +69,8 @@ class Plain:
             return {(g.draw.number, i): a for rows in self.rows for g, i, a in rows}
         rewards = [[verdict.reward for verdict in t.scored.verdicts] for t in self.batch.batch.trajectories]
         for draw, group in enumerate(rewards):
+            if len(set(group)) < 2:
+                continue  # nothing to compare: not told apart by the KL either
             for i, reward in enumerate(group):
                 known = (draw, i) in old
                 group[i] = (

@@ -39,9 +39,8 @@ class AlgoConfig:
     kl_estimator: str = "k3"
     """Estimate of the KL of a token: k1, k2 or k3. In the loss use k2 or k3: k1's gradient is 0 in expectation."""
     kl_in: str = "loss"
-    """Where the penalty goes: loss (each token), or reward (the completion's sum, before its advantage is made). With
-    `algo.advantage: group`, a group whose verdicts agree is then told apart by its KL alone, however small; and a completion that
-    `algo.truncated: mask` leaves out is in no statistic, as its penalty is not known."""
+    """Where the penalty goes: loss (each token), or reward (the completion's sum, before its advantage is made; a group
+    whose rewards agree stays at 0, and a completion that `algo.truncated: mask` leaves out is in no statistic)."""
     entropy_coef: float = 0.0
     """Weight of the entropy bonus."""
     truncated: str = "keep"

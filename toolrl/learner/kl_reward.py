@@ -3,7 +3,8 @@
     reward - kl_coef · Σ_t kl_t(old ‖ reference) ─> estimator of `algo.advantage` ─> advantage
 
 Source: InstructGPT (arXiv 2203.02155, equation 2), over a completion as a whole because it is rewarded as a whole.
-A group whose verdicts agree may now still learn: to stay near the start checkpoint.
+A group whose rewards agree stays at advantage 0: estimators that divide by the group's deviation would make whole advantages of
+differences in KL, however small.
 """
 
 from __future__ import annotations
@@ -46,14 +47,21 @@ def penalties(
 def penalised(rewards: Rewards, penalties: Mapping[tuple[int, int], float]) -> dict[int, tuple[float | None, ...]]:
     """Return rewards less penalties; None where there is no reward, or no penalty because the completion is not trained.
 
+    A group whose rewards agree is returned as it is.
+
     Args:
         rewards: By draw.
         penalties: By (draw, sample).
     """
-    return {
-        draw: tuple(None if r is None or (draw, i) not in penalties else r - penalties[draw, i] for i, r in enumerate(group))
-        for draw, group in rewards.items()
-    }
+    return {draw: group if _agree(group) else _less(draw, group, penalties) for draw, group in ((d, tuple(g)) for d, g in rewards.items())}
+
+
+def _agree(group: Sequence[float | None]) -> bool:
+    return len(set(group) - {None}) < 2
+
+
+def _less(draw: int, group: Sequence[float | None], penalties: Mapping[tuple[int, int], float]) -> tuple[float | None, ...]:
+    return tuple(None if r is None or (draw, i) not in penalties else r - penalties[draw, i] for i, r in enumerate(group))
 
 
 def advantages_by_draw(algo: AlgoConfig, rewards: Rewards) -> dict[int, tuple[float, ...]]:
