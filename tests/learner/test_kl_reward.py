@@ -27,8 +27,8 @@ def test_a_completion_pays_for_the_sum_of_its_tokens():
 
 
 def test_without_a_reward_or_a_penalty_there_is_no_penalised_reward():
-    made = penalised({4: (1.0, 0.5, None), 7: (1.0, 0.0, 1.0)}, {(4, 0): 0.25, (4, 1): 0.5, (4, 2): 0.1, (7, 0): 0.5, (7, 2): 0.75})
-    assert made == {4: (0.75, 0.0, None), 7: (0.5, None, 0.25)}
+    made = penalised({4: (1.0, 0.5, None), 7: (1.0, 0.0, 0.25)}, {(4, 0): 0.25, (4, 1): 0.5, (4, 2): 0.1, (7, 0): 0.5, (7, 2): 0.75})
+    assert made == {4: (0.75, 0.0, None), 7: (0.5, None, -0.5)}
 
 
 def test_a_group_whose_rewards_agree_is_not_told_apart_by_its_penalties():
@@ -38,6 +38,12 @@ def test_a_group_whose_rewards_agree_is_not_told_apart_by_its_penalties():
     found = advantages_by_draw(AlgoConfig(advantage="group"), made)
     assert found[4] == (0.0, 0.0, 0.0)
     assert found[7] == (0.0,)
+
+
+def test_a_group_agrees_if_those_of_its_completions_that_are_trained_do():
+    made = penalised({4: (1.0, 0.0, 0.0)}, {(4, 1): 0.25, (4, 2): 0.5})  # the first is left out: the others are not told apart
+    assert made == {4: (None, 0.0, 0.0)}
+    assert advantages_by_draw(AlgoConfig(advantage="group"), made) == {4: (0.0, 0.0, 0.0)}
 
 
 def test_advantages_are_those_of_the_whole_batch_in_whatever_order_the_ranks_gave_it():

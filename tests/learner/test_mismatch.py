@@ -47,3 +47,11 @@ def test_the_gate_lets_the_bound_itself_pass_and_nothing_above(measured):
 def test_a_log_probability_that_is_no_number_does_not_pass_the_gate(measured):
     with pytest.raises(LearnerError, match="nan nats"):
         measured([0.0, float("nan")], [0.0, 0.0]).check(0.5)
+
+
+@pytest.mark.parametrize("far", [-5000.0, 400.0, 5000.0, float("inf")])
+def test_a_difference_beyond_any_exponential_meets_the_gate_too(measured, far):
+    found = measured([far, far], [0.0, 0.0])
+    assert found.ess == pytest.approx(1.0)  # both count alike
+    with pytest.raises(LearnerError, match="disagree"):
+        found.check(0.5)

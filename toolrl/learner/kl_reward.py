@@ -47,21 +47,18 @@ def penalties(
 def penalised(rewards: Rewards, penalties: Mapping[tuple[int, int], float]) -> dict[int, tuple[float | None, ...]]:
     """Return rewards less penalties; None where there is no reward, or no penalty because the completion is not trained.
 
-    A group whose rewards agree is returned as it is.
+    A group whose rewards agree, of those of its completions that are trained, keeps these rewards as they are.
 
     Args:
         rewards: By draw.
         penalties: By (draw, sample).
     """
-    return {draw: group if _agree(group) else _less(draw, group, penalties) for draw, group in ((d, tuple(g)) for d, g in rewards.items())}
-
-
-def _agree(group: Sequence[float | None]) -> bool:
-    return len(set(group) - {None}) < 2
-
-
-def _less(draw: int, group: Sequence[float | None], penalties: Mapping[tuple[int, int], float]) -> tuple[float | None, ...]:
-    return tuple(None if r is None or (draw, i) not in penalties else r - penalties[draw, i] for i, r in enumerate(group))
+    made: dict[int, tuple[float | None, ...]] = {}
+    for draw, group in rewards.items():
+        kept = tuple(reward if (draw, i) in penalties else None for i, reward in enumerate(group))
+        agree = len(set(kept) - {None}) < 2
+        made[draw] = kept if agree else tuple(None if reward is None else reward - penalties[draw, i] for i, reward in enumerate(kept))
+    return made
 
 
 def advantages_by_draw(algo: AlgoConfig, rewards: Rewards) -> dict[int, tuple[float, ...]]:

@@ -20,6 +20,8 @@ SUMS = (
     "compared", "abs_dlogp", "k3_dlogp", "weight", "weight2",
 )  # fmt: skip
 MAXIMA = ("ratio", "dlogp", *PARTS)
+FARTHEST = 100.0
+"""Nats beyond which a weight grows and falls no more: its square stays a number, so that what is absurd is reported, not a crash."""
 
 Key = TypeVar("Key")
 
@@ -84,7 +86,7 @@ class Meter:
     def engine_mismatch(self, learner_logp: Tensor, engine_logp: Tensor) -> None:
         """Compare the two log-probabilities of sampled tokens, under the weights at the start of the batch."""
         d = learner_logp - engine_logp
-        weight = d.double().exp()
+        weight = d.double().clamp(-FARTHEST, FARTHEST).exp()
         self.add(compared=len(d), abs_dlogp=d.abs(), k3_dlogp=kl("k3", engine_logp, learner_logp), weight=weight, weight2=weight.square())
         self.raise_to("dlogp", d.abs())
 

@@ -20,7 +20,7 @@ class Mismatch:
     mean_abs: float  # nats
     max_abs: float  # nats
     kl: float  # nats, k3 of KL(engine ‖ learner)
-    ess: float  # effective sample size of the weights exp(d), as a share of the tokens: 1 is no loss
+    ess: float  # effective sample size of the weights exp(d), |d| up to 100, as a share of the tokens: 1 is no loss
 
     @classmethod
     def of(cls, total: Mapping[str, float]) -> Mismatch:
