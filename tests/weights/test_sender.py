@@ -41,7 +41,7 @@ def test_after_a_push_the_engines_agree_with_the_learner_token_by_token(engines,
 def fault(push, *, drop=(), scale=()):
     """Plant a fault between the model and the wire: tensors left out, or changed in value."""
     source = push.sender._source
-    source._parameters = [(name, parameter) for name, parameter in source._parameters if name not in drop]
+    source._weights = [weight for weight in source._weights if weight.name not in drop]
     whole = type(source).__iter__
 
     class Faulty(type(source)):
