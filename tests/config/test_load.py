@@ -51,6 +51,11 @@ def test_all_problems_come_at_once(tmp_path):
         ("weights.backend=nccl", "weights.backend: nccl needs cluster.device=cuda; use gloo"),
         ("engine.max_model_len=100", "engine.max_model_len: got 100, prompts and completions may have 5120 tokens; set it to 5120 or 0"),
         ("learner.minibatches=64", "learner.minibatches: got 64 for 32 groups in a batch; lower it"),
+        ("learner.beta2=1", "learner.beta2: got 1.0; set it to 0 or more and below 1"),
+        ("learner.beta1=-0.1", "learner.beta1: got -0.1; set it to 0 or more and below 1"),
+        ("algo.entropy_coef=nan", "algo.entropy_coef: got nan; set it to a finite number"),
+        ("algo.kl_coef=.inf", "algo.kl_coef: got inf; set it to a finite number"),
+        ("algo.importance=on", "algo.importance: got True; expected str"),
     ],
 )
 def test_a_contradiction_names_the_key_what_was_got_and_what_to_do(override, message):
@@ -108,6 +113,19 @@ def test_a_wrong_table_names_the_entry_and_what_to_do(override, message):
 def test_whole_numbers_are_fractions_too_and_say_nothing(recwarn):
     config = load(RlConfig, [*GOOD, "algo.kl_coef=1", "reward.functions={binary: 2}"])
     assert (config.algo.kl_coef, config.reward.functions["binary"]) == (1.0, 2.0)
+    assert not recwarn.list
+
+
+def test_a_bare_off_is_the_word_though_yaml_reads_it_as_false(tmp_path, recwarn):
+    path = tmp_path / "off.yaml"
+    path.write_text("monitor: {wandb: off}\n")
+    config = load(RlConfig, [str(path), *GOOD, "algo.importance=off"])
+    assert (config.monitor.wandb, config.algo.importance) == ("off", "off")
+    assert not recwarn.list
+
+
+def test_a_name_may_be_a_number(recwarn):
+    assert load(RlConfig, [*GOOD, "run.dir=7"]).run.dir == "7"
     assert not recwarn.list
 
 

@@ -55,6 +55,12 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path, capsys):
     assert "is not empty" in capsys.readouterr().err
 
 
+def test_heads_that_ranks_cannot_share_are_told_before_anything_starts(tmp_path, capsys):
+    settings = ("learner.num_ranks=3", "learner.sequence_parallel=3", "cluster.num_cpus=4", "model.path=demo://start")
+    assert main(["sft", "conf/demo_sft.yaml", *settings, f"run.dir={tmp_path / 'run'}", "--dry-run"]) == 2
+    assert "learner.sequence_parallel: got 3 for a model of 4 attention heads" in capsys.readouterr().err
+
+
 @pytest.mark.stack
 def test_a_model_learns_from_nothing_and_loads(tmp_path):
     driver = Driver(

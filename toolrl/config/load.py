@@ -156,13 +156,24 @@ def _section(name: str, part: Any, changed: dict[str, Any], found: list[str]) ->
                 continue
             node = OmegaConf.structured(type(part))
             OmegaConf.set_readonly(node, False)
-            node[field_name] = float(value) if wanted is float and type(value) is int else value
+            node[field_name] = _plain(wanted, value)
             if node[field_name] is None:
                 raise ValueError("null")
             kept[field_name] = node[field_name]
         except (OmegaConfBaseException, ValueError):
             found.append(f"{name}.{field_name}: got {value!r}; expected {type_name(wanted)}")
     return type(part)(**kept)
+
+
+def _plain(wanted: Any, value: Any) -> Any:
+    """Return what YAML read as what was meant: a bare `off` is false to it, `nan` a word, a name may be a number. Raises ValueError."""
+    if wanted is str and type(value) is bool:
+        if value:
+            raise ValueError("no word")
+        return "off"
+    if wanted in (float, str) and type(value) in (int, float, str):
+        return wanted(value)
+    return value
 
 
 def _weights(value: Any) -> dict[str, float]:

@@ -6,6 +6,8 @@ Each rule yields one line: the key, what was got, what to do. All of them are re
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
+from math import isfinite
 from typing import Any
 
 from toolrl.config.learning import ADVANTAGES, IMPORTANCE, LOSSES, AlgoConfig, LearnerConfig
@@ -85,6 +87,10 @@ def _values(config: RlConfig | SftConfig) -> Iterator[str]:
         value = _value(config, key)
         if value is not None and value <= 0:
             yield f"{key}: got {value}; set it above 0"
+    for section in fields(config):
+        for name, value in vars(getattr(config, section.name)).items():
+            if isinstance(value, float) and not isfinite(value):
+                yield f"{section.name}.{name}: got {value}; set it to a finite number"
 
 
 def _shared(model: ModelConfig, cluster: ClusterConfig) -> Iterator[str]:
@@ -102,6 +108,9 @@ def _learner(learner: LearnerConfig) -> Iterator[str]:
         )
     if learner.hpz_ranks > 0 and learner.num_ranks % learner.hpz_ranks:
         yield f"learner.hpz_ranks: got {learner.hpz_ranks} for {learner.num_ranks} ranks; set it to a divisor, as the ranks of one node"
+    for name, beta in (("beta1", learner.beta1), ("beta2", learner.beta2)):
+        if not 0 <= beta < 1:
+            yield f"learner.{name}: got {beta}; set it to 0 or more and below 1"
     if learner.optimizer == "muon" and learner.lora_rank:
         yield "learner.optimizer: muon is for whole matrices; use adamw with learner.lora_rank, or set that to 0"
     if learner.optimizer == "muon" and learner.offload_optimizer:

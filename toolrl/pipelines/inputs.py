@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from toolrl.config.learning import LearnerConfig
 from toolrl.config.schema import RlConfig
 from toolrl.data.contamination import training_hits
 from toolrl.data.draws import PromptStream
@@ -68,15 +69,20 @@ def start_model(path: str, *, seed: int) -> Iterator[str]:
         yield folder
 
 
+def require_heads(learner: LearnerConfig, model_path: str) -> None:
+    """Raise UserError where the ranks that share a sequence cannot share the model's attention heads."""
+    if learner.sequence_parallel > 1:
+        from toolrl.learner.model import read_config  # needs torch, which checks of most configurations do not
+        from toolrl.learner.sequence import check_heads
+
+        check_heads(read_config(model_path), learner.sequence_parallel)
+
+
 def load_inputs(config: RlConfig) -> Inputs:
     """Read and check what `config` names. Raises UserError kin."""
     verifier = make_verifier(config.reward.mode, config.reward.no_call, config.reward.functions)
     model_path = resolve_model(config.model.path)
-    if config.learner.sequence_parallel > 1:
-        from toolrl.learner.model import read_config  # needs torch, which checks of most configurations do not
-        from toolrl.learner.sequence import check_heads
-
-        check_heads(read_config(model_path), config.learner.sequence_parallel)
+    require_heads(config.learner, model_path)
     template = PromptTemplate.load(config.prompt.template, model_path=model_path)
     tokenizer = ChatTokenizer(model_path, template.chat)
 
