@@ -1,7 +1,7 @@
 """Learner and engines that share their GPUs take turns on them: never both at once, and whose turn it is is known.
 
     engines' turn                           learner's turn                                               engines' turn
-    draws sampled ─> gate shut, drained ─> engines asleep ─> learner moves in ─> train, save ─> publish ─> draws sampled
+    draws sampled ─> gate shut, drained ─> engines asleep ─> learner moves in ─> train or save ─> publish ─> draws sampled
 
     publish: optimizer states leave ─> engines' weights wake ─> push, manifests ─> key-value cache wakes ─> caches reset ─> commit
              ─> resume ─> probe ─> learner's parameters leave ─> gate open
