@@ -104,6 +104,8 @@ def test_a_folder_of_another_configuration_is_refused_with_every_difference(tmp_
         ("engine", {"sample_timeout_s": 5.0}),
         ("learner", {"step_timeout_s": 5.0}),
         ("learner", {"threads": 2}),
+        ("learner", {"persistent_elements": 0, "prefetch_elements": 5, "share_prompts": False}),
+        ("model", {"attention": "sdpa", "liger": False}),
         ("loop", {"max_staleness": 2}),
         ("reward", {"workers": 5}),
         ("weights", {"timeout_s": 5.0}),

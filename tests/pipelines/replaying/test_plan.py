@@ -152,6 +152,15 @@ def test_other_steps_are_no_matter_where_the_learning_rate_is_constant(run):
     assert plan(folder, "5:0").notes == ()
 
 
+def test_a_kernel_that_a_resume_changed_is_the_one_of_the_samples_attempt(run, made):
+    config = replace(made.config, learner=replace(made.config.learner, share_prompts=False))
+    change = {"learner.share_prompts": {"from": True, "to": False}, "model.attention": {"from": "sdpa", "to": "auto"}}
+    folder = run(config=config, attempts=({}, change), checkpoints=(), attempt_of=lambda version: 2 if version == 3 else 1)
+    first, last = plan(folder, "0:0").config, plan(folder, "5:0").config
+    assert (first.learner.share_prompts, first.model.attention) == (True, "sdpa")
+    assert (last.learner.share_prompts, last.model.attention) == (False, "auto")
+
+
 def test_only_what_it_runs_on_may_be_given(run):
     folder = run()
     found = plan(folder, "0:0", ("cluster.num_cpus=8", "model.path=/elsewhere"))

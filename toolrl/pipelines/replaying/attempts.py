@@ -18,8 +18,11 @@ from toolrl.errors import ConfigError, RunFolderError
 from toolrl.monitor.rundir import CONFIG
 from toolrl.pipelines.review.stored import StoredRun
 
-UNDONE = ("run.steps", "learner.max_tokens_per_microbatch", "learner.offload_optimizer")
-"""Settings that a resumed run may change and that decide how a batch is trained: where a schedule ends, the order of sums, which AdamW."""
+UNDONE = (
+    "run.steps", "learner.max_tokens_per_microbatch", "learner.share_prompts", "learner.offload_optimizer",
+    "model.attention", "model.liger",
+)  # fmt: skip
+"""Settings that a resumed run may change and that decide how a batch is trained: where a schedule ends, the order of sums, the kernels."""
 GIVEN = ("model.path", "model.attention", "cluster.*", "learner.threads", "learner.cpus_per_rank", "learner.offload_*", "*timeout_s")
 """Settings that a replay may be given: where the start model is now, and what the replay runs on."""
 ALONE = ("cluster.colocated=false", "weights.backend=gloo")
