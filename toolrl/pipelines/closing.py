@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from toolrl.checkpoint.store import Checkpoint, CheckpointStore
+from toolrl.config.remarks import remarks
 from toolrl.config.schema import RlConfig
 from toolrl.monitor import rollouts
 from toolrl.monitor.plot import plot_curves
@@ -45,7 +46,7 @@ def opening(config: RlConfig, inputs: Inputs, newest: Checkpoint | None) -> str:
     if config.cluster.colocated:
         parts += ", engines and learner in turns on the same GPUs"
     lines = [f"run: {config.run.dir}, {config.run.steps} batches of {config.loop.prompts_per_batch} × {config.sampling.n} completions"]
-    lines += facts(inputs)
+    lines += [*facts(inputs), *remarks(config)]
     if newest is not None:
         lines += [f"resuming from {newest.path.name}", *(f"  passed over: {problem}" for problem in newest.skipped)]
     return "\n".join([*lines, f"starting {parts} …"])

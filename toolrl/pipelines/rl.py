@@ -26,6 +26,7 @@ from toolrl.actors.wait import objects
 from toolrl.calls.render import render_completion
 from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.config.load import load, to_yaml
+from toolrl.config.remarks import remarks
 from toolrl.config.schema import RlConfig
 from toolrl.controller.loop import Controller
 from toolrl.data.template import FILE_NAME
@@ -142,7 +143,7 @@ def _evaluator(config: RlConfig, inputs: Inputs, pool: EnginePool, scorer: Score
 
 def _plan(config: RlConfig, inputs: Inputs, placement: Placement | None) -> str:
     """Return what `--dry-run` prints. Raises PlacementError where this machine is too small."""
-    lines = [to_yaml(config).rstrip(), "", *closing.facts(inputs), "placement:"]
+    lines = [to_yaml(config).rstrip(), "", *closing.facts(inputs), *remarks(config), "placement:"]
     if placement is None:
         lines += [f"  {', '.join(b.roles)}: {b.cpus:g} CPU, {b.gpus} GPU" for b in bundles_of(config)]
         lines.append(f"  on the cluster at {config.cluster.address}, which a dry run does not ask")
