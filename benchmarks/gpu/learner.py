@@ -5,7 +5,8 @@
 Needs torch, Transformers and DeepSpeed; no Ray, no vLLM. A model of the shape with random weights is written to `--folder` once: neither
 speed nor memory depends on the weights. Every case runs in processes of its own, one for each rank and GPU, through `LearnerRank` as a
 run does: packed rows, log-probabilities, clipped loss, optimizer step. Half of each sequence is trained. Each case prints a line of JSON,
-and all of them a table in Markdown. What does not fit in memory is a line that says so. Never run on a GPU yet; a test runs it on CPU.
+and all of them a table in Markdown. What does not fit in memory, or needs a kernel that is not installed, is a line that says so. Never
+run on a GPU yet; a test runs it on CPU.
 
 MFU is useful work over peak: 6·parameters·tokens + 12·layers·hidden·ΣT²/2 (causal attention) operations for a step; what gradient
 checkpointing and the head's backward pass compute again is not counted. `computed_mfu` counts less: the input embedding, which multiplies
@@ -144,14 +145,23 @@ def run(name: str, folder: str, options: argparse.Namespace) -> dict[str, Any]:
             timed.append([worker.answer() for worker in workers])
         line = {"case": name, "shape": options.shape} | summary(timed[WARM_UP_STEPS:], batch, case, options)
     except RuntimeError as error:
-        if "OutOfMemoryError" not in str(error):
+        reason = impossible(str(error))
+        if reason is None:
             raise
-        line = {"case": name, "shape": options.shape, "error": "out of memory"}
+        line = {"case": name, "shape": options.shape, "error": reason}
     finally:
         for worker in workers:
             worker.stop()
     print(json.dumps(line), flush=True)
     return line
+
+
+def impossible(failure: str) -> str | None:
+    """Return why a case cannot be measured on this machine; None where its failure, a traceback, is a fault."""
+    if "OutOfMemoryError" in failure:
+        return "out of memory"
+    name, _, reason = failure.strip().splitlines()[-1].partition(": ")
+    return reason if name == "toolrl.errors.UserError" else None
 
 
 def environment(rank: int, device: str) -> dict[str, str]:
