@@ -16,7 +16,7 @@ def add_replay(parsers: Any) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN", help="the folder of a run that has ended")
     parser.add_argument("sample", metavar="DRAW:SAMPLE", help="the sample, as in 37:2; `toolrl explain RUN` lists them")
     given = "what the replay runs on, where it is not what the run had: cluster.*, learner.threads, model.path, …"
-    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help=given)
+    parser.add_argument("settings", nargs="*", default=[], metavar="KEY=VALUE", help=given)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.set_defaults(run=_replay, stopped=("nothing was written",))
 

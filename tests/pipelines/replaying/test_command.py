@@ -34,4 +34,4 @@ def test_without_a_sample_the_command_says_what_it_wants(run, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["replay", str(run())])
     assert stopped.value.code == 2
-    assert "DRAW:SAMPLE" in capsys.readouterr().err
+    assert "the following arguments are required: DRAW:SAMPLE;" in capsys.readouterr().err
