@@ -61,3 +61,11 @@ def test_thousands_of_loads_are_shared_out_evenly():
     loads = np.random.default_rng(0).integers(10, 4000, 5000)
     totals = sums(balance(loads, 32), loads)
     assert max(totals) / np.mean(totals) == pytest.approx(1, abs=0.003)
+
+
+def test_loads_that_their_sums_round_away_come_to_rest():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        loads = rng.choice([0, 1, 1e-9, 5, 1e6], 44) * rng.choice([1, 1, rng.random()], 44)
+        bins = balance(loads, 5)
+        assert sorted(i for indexes in bins for i in indexes) == list(range(44))

@@ -18,6 +18,8 @@ ATTENTION_TOKENS = 2**15
 are so much shorter that one constant between them moves a share by under 5%."""
 ENOUGH = 1.002
 """Largest load over the mean at which exchanges end: a smaller difference is less than the noise of a machine."""
+LEAST = 1e-6
+"""Share of the mean that an exchange must move: below it, sums that are rounded could send the same items to and fro without end."""
 
 
 def cost(tokens: int) -> float:
@@ -45,11 +47,12 @@ def _improve(load: NDArray[np.float64], bin_of: NDArray[np.int64], num_bins: int
     fullest = int(sums.argmax())
     if sums[fullest] <= ENOUGH * sums.mean():
         return False
-    return any(_exchange(load, bin_of, fullest, int(b), sums[fullest] - sums[b]) for b in np.argsort(sums)[:-1])
+    least = LEAST * sums.mean()
+    return any(_exchange(load, bin_of, fullest, int(b), sums[fullest] - sums[b], least) for b in np.argsort(sums)[:-1])
 
 
-def _exchange(load: NDArray[np.float64], bin_of: NDArray[np.int64], full: int, other: int, gap: float) -> bool:
-    """Exchange an item of `full` for a lighter one of `other`, or for nothing, so that about half of their gap moves, if any can."""
+def _exchange(load: NDArray[np.float64], bin_of: NDArray[np.int64], full: int, other: int, gap: float, least: float) -> bool:
+    """Exchange an item of `full` for a lighter one of `other`, or for nothing, so that about half of their gap moves, if `least` can."""
     mine, theirs = np.flatnonzero(bin_of == full), np.flatnonzero(bin_of == other)
     theirs = theirs[np.argsort(load[theirs], kind="stable")]
     partners = np.concatenate([[0.0], load[theirs]])  # ascending; the first stands for nothing
@@ -57,7 +60,7 @@ def _exchange(load: NDArray[np.float64], bin_of: NDArray[np.int64], full: int, o
     take = np.stack([above, np.maximum(above - 1, 0)])  # the nearest partners of each item, [2, mine]
     moved = load[mine] - partners[take]
     side, i = np.unravel_index(int(np.abs(moved - gap / 2).argmin()), moved.shape)
-    if not 1e-9 * gap < moved[side, i] < (1 - 1e-9) * gap:
+    if not least < moved[side, i] < gap - least:
         return False
     bin_of[mine[i]] = other
     if take[side, i]:
