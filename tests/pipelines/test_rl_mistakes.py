@@ -40,6 +40,12 @@ def test_more_ranks_than_can_share_the_models_heads_are_refused(capsys, tmp_path
     assert "learner.sequence_parallel: got 3 for a model of 4 attention heads and 2 key-value heads; choose one of 1, 2, 4" in err
 
 
+def test_lora_beside_a_layer_that_is_not_there_is_refused(capsys, tmp_path):
+    err = fails(capsys, tmp_path, "learner.lora_rank=8", "learner.lora_targets=q_proj,query")
+    assert "learner.lora_targets: query is no linear layer of this model" in err
+    assert "q_proj" in err
+
+
 def test_held_out_prompts_among_the_training_prompts_are_refused(capsys, tmp_path):
     err = fails(capsys, tmp_path, "data.heldout=demo://train?rows=64")
     assert "data.heldout: 64 of 64 prompts are in data.train too" in err

@@ -16,6 +16,7 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
+from transformers import AutoModelForCausalLM
 
 from toolrl.config.learning import LearnerConfig
 from toolrl.errors import UserError
@@ -59,6 +60,20 @@ def without_adapters(causal: Any) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.enable_adapters(True)
+
+
+def require_targets(config: Any, targets: str) -> None:
+    """Refuse names that no linear layer of a model has, before its weights are loaded.
+
+    Args:
+        config: By Hugging Face.
+        targets: `learner.lora_targets`.
+
+    Raises:
+        UserError: As `add_adapters` does.
+    """
+    with torch.device("meta"):
+        _check_targets(AutoModelForCausalLM.from_config(config), targets)
 
 
 def _names(targets: str) -> list[str]:

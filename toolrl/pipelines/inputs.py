@@ -69,20 +69,25 @@ def start_model(path: str, *, seed: int) -> Iterator[str]:
         yield folder
 
 
-def require_heads(learner: LearnerConfig, model_path: str) -> None:
-    """Raise UserError where the ranks that share a sequence cannot share the model's attention heads."""
-    if learner.sequence_parallel > 1:
-        from toolrl.learner.model import read_config  # needs torch, which checks of most configurations do not
-        from toolrl.learner.sequence import check_heads
+def require_trainable(learner: LearnerConfig, model_path: str) -> None:
+    """Raise UserError where the ranks that share a sequence cannot share the model's heads, or LoRA has no layers to go beside."""
+    if learner.sequence_parallel == 1 and not learner.lora_rank:
+        return
+    from toolrl.learner.lora import require_targets  # these need torch, which checks of most configurations do not
+    from toolrl.learner.model import read_config
+    from toolrl.learner.sequence import check_heads
 
-        check_heads(read_config(model_path), learner.sequence_parallel)
+    config = read_config(model_path)
+    check_heads(config, learner.sequence_parallel)
+    if learner.lora_rank:
+        require_targets(config, learner.lora_targets)
 
 
 def load_inputs(config: RlConfig) -> Inputs:
     """Read and check what `config` names. Raises UserError kin."""
     verifier = make_verifier(config.reward.mode, config.reward.no_call, config.reward.functions)
     model_path = resolve_model(config.model.path)
-    require_heads(config.learner, model_path)
+    require_trainable(config.learner, model_path)
     template = PromptTemplate.load(config.prompt.template, model_path=model_path)
     tokenizer = ChatTokenizer(model_path, template.chat)
 

@@ -31,7 +31,7 @@ from toolrl.errors import DataError, RunFolderError
 from toolrl.learner.packing import Demonstration
 from toolrl.monitor.durable import replace_text
 from toolrl.monitor.lines import JsonlSink
-from toolrl.pipelines.inputs import require_heads, start_model
+from toolrl.pipelines.inputs import require_trainable, start_model
 from toolrl.pipelines.store import export_final
 from toolrl.types import Prompt, WeightVersion
 
@@ -50,7 +50,7 @@ def sft(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     on_gpu = config.cluster.device == "cuda"
     bundles = learner_bundles(config.learner, on_gpu=on_gpu)
     with start_model(config.model.path, seed=config.run.seed) as model_path:
-        require_heads(config.learner, model_path)
+        require_trainable(config.learner, model_path)
         template = PromptTemplate.load(config.prompt.template, model_path=model_path)
         loaded = load_demonstrations(config.data.train)
         rows = demonstrations(loaded, config, model_path, template)
