@@ -121,21 +121,31 @@ def sdpa(module: Any, query: Tensor, key: Tensor, value: Tensor, _mask: None, *,
     _refuse(module, extras)
     options: dict[str, Any] = {"scale": scaling, "enable_gqa": query.shape[1] != key.shape[1]}
     queries, keys, values = (torch.split(x, list(layout.lengths), dim=2) for x in (query, key, value))
+    masks = _behind_prefixes(layout, query)
     out = []
     for q, k, v, prefix in zip(queries, keys, values, layout.prefixes, strict=True):
         if prefix is None:
             out.append(F.scaled_dot_product_attention(q, k, v, is_causal=True, **options))
             continue
-        seen = _behind_prefix(keys[prefix], q)
         k, v = torch.cat([keys[prefix], k], dim=2), torch.cat([values[prefix], v], dim=2)
+        seen = masks[prefix][: q.shape[2], : k.shape[2]]
         out.append(F.scaled_dot_product_attention(q, k, v, attn_mask=seen, **options))
     return torch.cat([x.transpose(1, 2) for x in out], dim=1), None
 
 
-def _behind_prefix(prefix: Tensor, own: Tensor) -> Tensor:
-    """Return what is added to a segment's scores `[own, prefix + own]`: 0 for the prefix and the segment up to the token, else -inf."""
-    before, size = prefix.shape[2], own.shape[2]
-    return torch.full((size, before + size), float("-inf"), dtype=own.dtype, device=own.device).triu(before + 1)
+def _behind_prefixes(layout: Layout, query: Tensor) -> dict[int, Tensor]:
+    """Return for each prefix what is added to the scores `[own, prefix + own]` of the longest segment behind it; the others' are corners.
+
+    0 for the prefix and the segment up to the token, else -inf. One for all siblings: the backward pass keeps it.
+    """
+    longest: dict[int, int] = {}
+    for length, prefix in zip(layout.lengths, layout.prefixes, strict=True):
+        if prefix is not None:
+            longest[prefix] = max(length, longest.get(prefix, 0))
+    return {
+        prefix: query.new_full((own, layout.lengths[prefix] + own), float("-inf")).triu(layout.lengths[prefix] + 1)
+        for prefix, own in longest.items()
+    }
 
 
 def flash(
