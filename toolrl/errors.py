@@ -8,6 +8,7 @@ ToolRLError
 │  └─ RunFolderError      the run folder belongs to another run, or is damaged
 └─ RunError               the run failed: exit code 1
    ├─ RolloutError        an engine failed to sample
+   ├─ ReplyError          one ask has no answer; others may have one
    ├─ ScoringError        the verifier pool cannot score
    ├─ LearnerError        the learner group failed
    ├─ WeightSyncError     learner and engines disagree on the weights
@@ -65,6 +66,10 @@ class RunError(ToolRLError, RuntimeError):
 
 class RolloutError(RunError):
     """An engine failed to sample."""
+
+
+class ReplyError(RunError):
+    """One ask cannot be answered; others may be."""
 
 
 class ScoringError(RunError):

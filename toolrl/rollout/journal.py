@@ -1,0 +1,101 @@
+"""Replies on disk as they come: a line of JSON each, behind a line that says what they answer.
+
+    {"asked": {…}}                                                                     who was asked what, and how
+    {"id": "a", "sample": 0, "text": "…", "finish_reason": "stop", "prompt_tokens": 90, "completion_tokens": 31}
+
+One process at a time writes. A crash can only tear the last line, which is asked again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from toolrl.errors import RunFolderError
+from toolrl.rollout.replies import Key, Reply
+
+ASKED = "asked"
+
+
+class Journal(Mapping[Key, Reply]):
+    """The replies of one file; implements `replies.Replies`. Use it as a context manager.
+
+    Args:
+        path: The file; made if it is not there.
+        asked: What determines the replies, as JSON: model, template, sampling, … A journal of anything else is refused.
+
+    Raises:
+        RunFolderError: The file answers something else, is damaged, or another process writes it.
+    """
+
+    def __init__(self, path: Path, asked: Mapping[str, Any]) -> None:
+        self._path = path
+        self._file = path.open("a+", encoding="utf-8")
+        try:
+            flock(self._file, LOCK_EX | LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise RunFolderError(f"{path}: another process writes it; wait for it to end, or name another folder") from error
+        try:
+            self._replies = self._read(json.loads(json.dumps(asked)))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def add(self, key: Key, reply: Reply) -> None:
+        """Keep a reply."""
+        if key in self._replies:
+            raise ValueError(f"{key} is answered already")
+        self._append({"id": key[0], "sample": key[1], **asdict(reply)})
+        self._replies[key] = reply
+
+    def close(self) -> None:
+        """See everything onto the disk, and let another process have the file."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def __getitem__(self, key: Key) -> Reply:
+        return self._replies[key]
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._replies)
+
+    def __len__(self) -> int:
+        return len(self._replies)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()  # with the kernel now: a killed process loses nothing
+
+    def _read(self, asked: Any) -> dict[Key, Reply]:
+        self._file.seek(0)
+        text = self._file.read()
+        whole = text[: text.rfind("\n") + 1]
+        if len(whole) < len(text):
+            self._file.truncate(len(whole.encode()))
+        lines = whole.splitlines()
+        if not lines:
+            self._append({ASKED: asked})
+            return {}
+        try:
+            was, *rows = map(json.loads, lines)
+            found = {(row.pop("id"), row.pop("sample")): Reply(**row) for row in rows}
+            differing = sorted(key for key in asked.keys() | was[ASKED].keys() if asked.get(key) != was[ASKED].get(key))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunFolderError(f"{self._path}: not a journal of replies ({error!r}); remove it, or name another folder") from error
+        if differing:
+            told = "; ".join(f"{key}: it has {was[ASKED].get(key)!r}, asked is {asked.get(key)!r}" for key in differing)
+            raise RunFolderError(f"{self._path}: holds replies to something else ({told}); ask the same to go on, or name another folder")
+        return found
