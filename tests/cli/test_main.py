@@ -29,7 +29,7 @@ def test_an_unknown_command_is_answered_with_the_nearest():
         ["rl", "run.stepz=3", "--dry-run", "run.sted=4"],
         ["rl", "--dry-run", "run.stepz=3", "run.sted=4", "--json"],
         ["sft", "run.stepz=3", "--json", "run.sted=4"],
-        ["config", "--sft", "run.stepz=3", "run.sted=4"],
+        ["config", "--command", "sft", "run.stepz=3", "run.sted=4"],
     ],
 )
 def test_settings_may_stand_before_between_and_after_options(capsys, arguments):
@@ -69,12 +69,12 @@ def test_settings_that_are_wrong_end_with_2_and_no_traceback(capsys):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("flag", [[], ["--sft"]])
+@pytest.mark.parametrize("flag", [[], ["--command", "sft"], ["--command", "distill"], ["--command", "evaluate"]])
 def test_config_prints_every_setting_with_its_doc(capsys, flag):
     assert main(["config", *flag]) == 0
     out = capsys.readouterr().out
-    assert "learner:" in out
-    assert "      Learning rate (of AdamW)." in out
+    assert "engine:" in out
+    assert "      Longest completion, in tokens" in out
 
 
 def test_config_resolves_files_and_overrides(capsys):

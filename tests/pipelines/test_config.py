@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from toolrl.config.schema import RlConfig
-from toolrl.config.sft import SftConfig
+from toolrl.config.kinds import KINDS
 from toolrl.pipelines.config import field_docs, metrics_page, settings_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("kind", [RlConfig, SftConfig])
+@pytest.mark.parametrize("kind", KINDS.values())
 def test_every_setting_has_its_documentation(kind):
     for section in fields(kind):
         part = type(getattr(kind(), section.name))

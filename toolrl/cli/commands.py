@@ -10,6 +10,8 @@ from toolrl.cli.learner import add_replay
 from toolrl.cli.reward import add_audit, add_explain, add_rescore, add_score
 
 NAMES = ("prepare", "fingerprint", "sft", "rl", "score", "explain", "replay", "rescore", "audit", "config")
+CONFIGURED = ("rl", "sft", "distill", "evaluate")
+"""Commands with settings; `toolrl.config.kinds` has the schema of each."""
 SETTINGS_HELP = "YAML files, merged left to right, then overrides as section.name=value"
 
 
@@ -31,7 +33,7 @@ def add_to(parsers: Any) -> None:
 def _add_config(parsers: Any) -> None:
     parser = parsers.add_parser("config", help="print every setting, or a resolved configuration", description="Print settings.")
     parser.add_argument("settings", nargs="*", metavar="CONF|KEY=VALUE", help=SETTINGS_HELP + "; none: the schema with its docs")
-    parser.add_argument("--sft", action="store_true", help="settings of `toolrl sft` instead of `toolrl rl`")
+    parser.add_argument("--command", default="rl", choices=CONFIGURED, help="whose settings (default: rl)")
     parser.add_argument("--markdown", action="store_true", help="the page docs/settings.md")
     parser.add_argument("--metrics", action="store_true", help="the page docs/metrics.md")
     parser.set_defaults(run=_config)
@@ -52,5 +54,5 @@ def _sft(arguments: argparse.Namespace) -> int:
 def _config(arguments: argparse.Namespace) -> int:
     from toolrl.pipelines.config import show
 
-    print(show(arguments.settings, sft=arguments.sft, markdown=arguments.markdown, metrics=arguments.metrics))
+    print(show(arguments.settings, command=arguments.command, markdown=arguments.markdown, metrics=arguments.metrics))
     return 0

@@ -18,12 +18,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from toolrl.config.schema import RlConfig
-from toolrl.config.sft import SftConfig
-from toolrl.config.validate import problems
+from toolrl.config.validate import AnyConfig, problems
 from toolrl.errors import ConfigError
 
-Config = TypeVar("Config", RlConfig, SftConfig)
+Config = TypeVar("Config", bound=AnyConfig)
 
 
 def load(kind: type[Config], arguments: Sequence[str]) -> Config:
@@ -67,7 +65,7 @@ def type_name(wanted: Any) -> str:
     return wanted.__name__ if isinstance(wanted, type) else str(wanted)
 
 
-def to_yaml(config: RlConfig | SftConfig) -> str:
+def to_yaml(config: AnyConfig) -> str:
     """Return a resolved configuration as YAML, every setting spelled out."""
     return str(OmegaConf.to_yaml(OmegaConf.structured(config)))
 

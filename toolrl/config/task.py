@@ -23,6 +23,8 @@ class DataConfig:
     """Rows to train on: a JSONL file, a folder made by `toolrl prepare`, or `demo://train`."""
     heldout: str = ""
     """Rows for in-run evaluation, of the same kinds, none of them in `train`; empty: no evaluation."""
+    subset: str = ""
+    """Part of `train`, in percent of its dialogues, as in 50-100; empty: all. Parts that do not meet share no dialogue."""
     max_prompt_tokens: int = 4096
     """Prompts longer than this are left out, and counted."""
 
@@ -55,6 +57,21 @@ class RewardConfig:
     """Longest time for the verdicts of one group; a worker that takes longer is replaced."""
     audit_rows: int = 256
     """Rows of the pre-flight audit of the verifier; 0 switches it off."""
+
+
+def subset_bounds(subset: str) -> tuple[float, float]:
+    """Return the two ends of a `data.subset`, as shares of 1. Raises ValueError where it is none.
+
+    >>> subset_bounds("0-50"), subset_bounds("")
+    ((0.0, 0.5), (0.0, 1.0))
+    """
+    if not subset:
+        return 0.0, 1.0
+    low, dash, high = subset.partition("-")
+    bounds = float(low) / 100, float(high) / 100
+    if not dash or not 0 <= bounds[0] < bounds[1] <= 1:
+        raise ValueError(subset)
+    return bounds
 
 
 def is_path(name: str) -> bool:

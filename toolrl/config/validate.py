@@ -10,14 +10,18 @@ from dataclasses import fields
 from math import isfinite
 from typing import Any
 
+from toolrl.config.asking import KEEP, AskedSamplingConfig, DistillConfig, EvaluateConfig
 from toolrl.config.learning import ADVANTAGES, IMPORTANCE, LOSSES, AlgoConfig, LearnerConfig
 from toolrl.config.schema import ClusterConfig, ModelConfig, RlConfig
 from toolrl.config.sft import SftConfig
-from toolrl.config.task import NO_CALL, REWARD_MODES, function_problems
+from toolrl.config.task import NO_CALL, REWARD_MODES, function_problems, subset_bounds
+
+AnyConfig = RlConfig | SftConfig | DistillConfig | EvaluateConfig
 
 CHOICES = {
     "model.dtype": ("bfloat16", "float32"),
     "model.attention": ("auto", "sdpa", "varlen", "flash_attention_2"),
+    "data.keep": KEEP,
     "reward.mode": REWARD_MODES,
     "reward.no_call": NO_CALL,
     "algo.advantage": ADVANTAGES,
@@ -44,27 +48,32 @@ AT_LEAST_ONE = (
     "data.copy_warmup_rows",
     "loop.max_dull_in_row", "learner.num_ranks", "learner.minibatches", "learner.max_tokens_per_microbatch", "learner.threads",
     "learner.sequence_parallel", "learner.hpz_ranks",
-    "weights.probe_prompts", "weights.bucket_mib", "eval.prompts", "checkpoint.keep",
+    "weights.probe_prompts", "weights.bucket_mib", "eval.prompts", "eval.max_tokens", "checkpoint.keep", "endpoint.in_flight",
+    "endpoint.attempts",
 )  # fmt: skip
 AT_LEAST_ZERO = (
     "engine.max_model_len", "reward.audit_rows", "loop.max_staleness", "algo.clip_low", "algo.clip_high", "algo.kl_coef",
     "algo.entropy_coef", "algo.loss_constant", "algo.overlong_buffer", "algo.importance_floor", "algo.mismatch_bound",
     "learner.lora_rank", "learner.persistent_elements", "learner.prefetch_elements",
     "learner.warmup_steps", "learner.weight_decay", "learner.clip_grad_norm", "weights.probe_every", "eval.every", "eval.temperature",
-    "checkpoint.every", "cluster.num_cpus", "data.copy_warmup_steps", "run.seed",
+    "checkpoint.every", "cluster.num_cpus", "data.copy_warmup_steps", "run.seed", "data.limit", "endpoint.requests_per_minute",
+    "endpoint.prompt_price", "endpoint.completion_price",
 )  # fmt: skip
 ABOVE_ZERO = (
-    "sampling.temperature", "sampling.top_p", "engine.kv_cache_gib", "engine.gpu_memory_utilization", "engine.cpus",
+    "sampling.top_p", "engine.kv_cache_gib", "engine.gpu_memory_utilization", "engine.cpus",
     "engine.start_timeout_s", "engine.sample_timeout_s", "reward.cpus_per_worker", "reward.deadline_s", "algo.advantage_eps",
     "algo.importance_cap", "learner.lora_alpha",
     "learner.lr", "learner.muon_lr", "learner.cpus_per_rank", "learner.start_timeout_s", "learner.step_timeout_s",
-    "weights.parity_bound", "weights.timeout_s", "checkpoint.timeout_s", "cluster.placement_timeout_s",
+    "weights.parity_bound", "weights.timeout_s", "checkpoint.timeout_s", "cluster.placement_timeout_s", "endpoint.timeout_s",
 )  # fmt: skip
 
 
-def problems(config: RlConfig | SftConfig) -> list[str]:
+def problems(config: AnyConfig) -> list[str]:
     """Return every contradiction in `config`, in the order of the schema."""
-    found = [*_values(config), *_shared(config.model, config.cluster), *_learner(config.learner)]
+    found = [*_values(config), *_subset(config)]
+    if isinstance(config, DistillConfig | EvaluateConfig):
+        return [*found, *_asking(config)]
+    found += [*_shared(config.model, config.cluster), *_learner(config.learner)]
     return found + list(_rl(config) if isinstance(config, RlConfig) else _sft(config))
 
 
@@ -73,7 +82,7 @@ def _value(config: Any, key: str) -> Any:
     return getattr(getattr(config, section, None), name, None)
 
 
-def _values(config: RlConfig | SftConfig) -> Iterator[str]:
+def _values(config: AnyConfig) -> Iterator[str]:
     for key, allowed in CHOICES.items():
         value = _value(config, key)
         if value is not None and value not in allowed:
@@ -91,6 +100,43 @@ def _values(config: RlConfig | SftConfig) -> Iterator[str]:
         for name, value in vars(getattr(config, section.name)).items():
             if isinstance(value, float) and not isfinite(value):
                 yield f"{section.name}.{name}: got {value}; set it to a finite number"
+
+
+def _subset(config: AnyConfig) -> Iterator[str]:
+    subset = _value(config, "data.subset") or ""
+    try:
+        subset_bounds(subset)
+    except ValueError:
+        yield f"data.subset: got {subset!r}; write two ends in percent of the dialogues, the lower first, as in 0-50"
+
+
+def _asking(config: DistillConfig | EvaluateConfig) -> Iterator[str]:
+    if not config.model.path:
+        yield "model.path: got nothing; name a Hugging Face folder, a hub model, demo://start, or the URL of an endpoint"
+    if isinstance(config, DistillConfig) and not config.data.train:
+        yield "data.train: got nothing; name a JSONL file, a prepared folder, or demo://train"
+    if not config.run.dir:
+        yield "run.dir: got nothing; name the folder to write"
+    if config.cluster.colocated:
+        yield "cluster.colocated: got true; nothing is trained here that an engine could share a GPU with, set it to false"
+    if not config.model.is_endpoint and config.engine.max_model_len <= config.sampling.max_tokens:
+        yield (
+            f"engine.max_model_len: got {config.engine.max_model_len}, completions alone may have {config.sampling.max_tokens} tokens; "
+            "set it to the longest prompt and completion together"
+        )
+    yield from _asked_sampling(config.sampling)
+    yield from function_problems(config.reward.functions)
+
+
+def _asked_sampling(sampling: AskedSamplingConfig) -> Iterator[str]:
+    if sampling.n < 1:
+        yield f"sampling.n: got {sampling.n}; set it to 1 or more"
+    if sampling.temperature < 0:
+        yield f"sampling.temperature: got {sampling.temperature}; set it to 0 (greedy) or more"
+    if sampling.temperature == 0 and sampling.n > 1:
+        yield f"sampling.n: got {sampling.n} at temperature 0, where all are the same; set it to 1, or sampling.temperature above 0"
+    if sampling.top_p > 1:
+        yield f"sampling.top_p: got {sampling.top_p}; set it to 1 or less"
 
 
 def _shared(model: ModelConfig, cluster: ClusterConfig) -> Iterator[str]:
@@ -148,6 +194,8 @@ def _colocated(config: RlConfig) -> Iterator[str]:
 def _rl(config: RlConfig) -> Iterator[str]:
     if not config.data.train:
         yield "data.train: got nothing; name a JSONL file, a prepared folder, or demo://train"
+    if config.sampling.temperature <= 0:
+        yield f"sampling.temperature: got {config.sampling.temperature}; set it above 0"
     if config.sampling.n < 2:
         yield f"sampling.n: got {config.sampling.n}; a group needs 2 or more completions to compare"
     if config.sampling.top_p > 1:

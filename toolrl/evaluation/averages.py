@@ -121,9 +121,11 @@ def _value(average: Average, counts: Mapping[str, tuple[NDArray[np.float64], int
         there = [counts[name] for name in average.categories if name in counts]
         if not there:
             return None
-        return np.sum([right for right, _ in there], axis=0) / sum(n for _, n in there)
+        right: NDArray[np.float64] = np.sum([right for right, _ in there], axis=0)
+        return right / float(sum(n for _, n in there))
     parts = [(weight, _value(part, counts)) for weight, part in average.parts]
     known = [weight * value for weight, value in parts if value is not None]
     if not known or (len(known) < len(parts) and not average.missing_is_zero):
         return None
-    return np.sum(known, axis=0)
+    total: NDArray[np.float64] = np.sum(known, axis=0)
+    return total

@@ -1,7 +1,7 @@
 """What a benchmark is: items to answer, our verdict on an answer, the official one beside it, and the averages people quote.
 
-    items ─> answers (text) ─┬─ verdict  (ours, in process)                        ─┐
-                             └─ official (upstream's own code, in its own process) ─┴─> Outcomes ─ averages ─> Estimates
+items ─> answers (text) ─┬─ verdict  (ours, in process)                        ─┐
+└─ official (upstream's own code, in its own process) ─┴─> Outcomes ─ averages ─> Estimates
 """
 
 from __future__ import annotations

@@ -59,4 +59,4 @@ def mcnemar(only_a: int, only_b: int) -> float:
     """
     n, fewer = only_a + only_b, min(only_a, only_b)
     tail = sum(comb(n, k) for k in range(fewer + 1))
-    return min(1.0, 2 * tail / 2**n)
+    return float(min(1.0, 2 * tail / 2**n))

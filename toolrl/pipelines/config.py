@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from toolrl.config.kinds import KINDS
 from toolrl.config.load import load, settings, to_yaml, type_name
-from toolrl.config.schema import RlConfig
-from toolrl.config.sft import SftConfig
 from toolrl.monitor.metrics import METRICS
 
 
-def show(arguments: Sequence[str], *, sft: bool, markdown: bool, metrics: bool) -> str:
+def show(arguments: Sequence[str], *, command: str, markdown: bool, metrics: bool) -> str:
     """Return what `toolrl config` prints. Raises ConfigError where `arguments` are wrong."""
-    kind: type[Any] = SftConfig if sft else RlConfig
+    kind = KINDS[command]
     if metrics:
         return metrics_page()
     if markdown:
@@ -50,7 +49,7 @@ def schema_text(kind: type[Any]) -> str:
 def settings_page() -> str:
     """Return docs/settings.md."""
     parts = ["# Settings", "", "Made by `make docs` from the schema; a test compares it.", ""]
-    for command, kind in (("rl", RlConfig), ("sft", SftConfig)):
+    for command, kind in KINDS.items():
         known = settings(kind)
         parts += [f"## `toolrl {command}`", "", "| setting | type | default | meaning |", "|---|---|---|---|"]
         for section, docs in _sections(kind):
