@@ -24,9 +24,8 @@ from typing import Any
 
 from peer_trl_race import START_TIMEOUT_S, STEP_TIMEOUT_S, Peer, Step, race, rate
 
-from toolrl.actors.cluster import connected, granted
 from toolrl.actors.placement import bundles_of
-from toolrl.actors.start import Stage
+from toolrl.actors.session import Session
 from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.errors import RunError, ToolRLError
@@ -140,11 +139,10 @@ def main() -> int:
         mode = asyncio.run(fastest_mode(options.threads, chosen)) if options.mode == "best" else options.mode
         peer = Peer(mode, options.threads, chosen)
         with (
-            connected(config.cluster, bundles_of(config)) as placement,
-            granted(placement, timeout_s=config.cluster.placement_timeout_s) as group,
+            Session() as session,
+            session.stage(config.cluster, bundles_of(config)) as stage,
             TemporaryDirectory(prefix="peer-ours-") as folder,
         ):
-            stage = Stage(placement, group, on_gpu=False)
             trl, ours = asyncio.run(race(config, inputs, stage, peer, options.steps, Path(folder)))
     except ToolRLError as error:
         print(error, file=sys.stderr)

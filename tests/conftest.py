@@ -245,6 +245,25 @@ def pushing(engine_host):
         each.sender.close()
 
 
+@pytest.fixture
+def other_checkpoint(tmp_path):
+    """Save the model of a folder with other weights: returns where, and the Transformers model; `without` leaves tensors out."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    def make(path, *, without=()):
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+        torch.manual_seed(7)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        model.save_pretrained(tmp_path, state_dict={name: value for name, value in model.state_dict().items() if name not in without})
+        AutoTokenizer.from_pretrained(path).save_pretrained(tmp_path)
+        return tmp_path, model
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def make_engine_settings():
     """Make settings of an engine like those of `engine`."""

@@ -47,7 +47,7 @@ class Stage:
         for each in settings:
             actor = Actor(each.name, self.events, {})
             sleep = lambda level, call=actor.call: call.remote("sleep")  # noqa: E731
-            handles.append(SimpleNamespace(name=each.name, actor=actor, sleep=sleep))
+            handles.append(SimpleNamespace(name=each.name, actor=actor, sleep=sleep, started=False))
         return handles
 
 

@@ -187,3 +187,29 @@ def test_drain_lets_those_in_flight_end_under_their_version(engine_host, engine,
     push = pushing([engine], tiny_models[False], in_flight="drain")
     group = push_in_flight(engine_host, engine, push)
     assert {span.version for member in group.completions for span in member.spans} == {1}
+
+
+def test_after_a_load_it_samples_as_the_other_checkpoint_does_whatever_it_had_cached(engine_host, engine, tiny_models, other_checkpoint):
+    import torch
+
+    folder, model = other_checkpoint(tiny_models[False])
+    ids = draw(7).token_ids
+    before = engine_host.run(engine.probe([ids]))[0]
+    engine_host.run(engine.load(str(folder)))
+    after = engine_host.run(engine.probe([ids]))[0]
+    with torch.no_grad():
+        logp = torch.log_softmax(model(torch.as_tensor(ids, dtype=torch.int64)[None], use_cache=False).logits[0, :-1], dim=-1)
+    wanted = logp.gather(1, torch.as_tensor(ids[1:], dtype=torch.int64)[:, None])[:, 0].numpy()
+    assert np.abs(before - wanted).max() > 0.1
+    assert np.abs(after - wanted).max() < 1e-4
+    (completion,) = engine_host.run(engine.sample(draw(7), replace(SAMPLED, n=1, temperature=0.0))).completions
+    with torch.no_grad():
+        likeliest = int(model(torch.as_tensor(ids, dtype=torch.int64)[None], use_cache=False).logits[0, -1].argmax())
+    assert completion.token_ids[0] == likeliest
+    assert {span.version for span in completion.spans} == {0}
+
+
+def test_a_checkpoint_that_lacks_weights_is_not_loaded_in_silence(engine_host, engine, tiny_models, other_checkpoint):
+    folder, _ = other_checkpoint(tiny_models[False], without=("model.layers.1.mlp.down_proj.weight",))
+    with pytest.raises(RolloutError, match="does not hold the whole model: model.layers.1.mlp.down_proj: 0 of 8192 elements loaded"):
+        engine_host.run(engine.load(str(folder)))

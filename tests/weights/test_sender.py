@@ -168,3 +168,15 @@ def test_the_model_on_the_engine_is_not_reached_by_later_changes_of_the_learner(
     before = engine_host.run(engine.probe(ids))[0]
     push.disturb(seed=9)
     np.testing.assert_array_equal(engine_host.run(engine.probe(ids))[0], before)
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
+def test_a_checkpoint_loaded_from_its_files_is_the_one_that_answers(engines, engine_host, tiny_models, other_checkpoint, tied):
+    folder, model = other_checkpoint(tiny_models[tied])
+    ids = np.random.default_rng(3).integers(10, 1000, 100).astype(np.int32)
+    with torch.no_grad():
+        logp = torch.log_softmax(model(torch.as_tensor(ids, dtype=torch.int64)[None], use_cache=False).logits[0, :-1], dim=-1)
+    wanted = logp.gather(1, torch.as_tensor(ids[1:], dtype=torch.int64)[:, None])[:, 0].numpy()
+    for workers in (1, 2):
+        engine_host.run(engines[tied, workers].load(str(folder)))
+        assert np.abs(engine_host.run(engines[tied, workers].probe([ids]))[0] - wanted).max() < 1e-4

@@ -1,4 +1,4 @@
-"""The Ray cluster of a run: started here or attached to, checked for room, and given back.
+"""The Ray cluster of a run: started here or attached to, asked what it has, and given back.
 
 A local cluster listens on loopback only and ends with the driver, however the driver ends.
 """
@@ -6,7 +6,7 @@ A local cluster listens on loopback only and ends with the driver, however the d
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import GetTimeoutError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from toolrl.actors.placement import Bundle, Node, Placement, fit
+from toolrl.actors.placement import Node, Placement
 from toolrl.actors.reaper import reaped
 from toolrl.config.schema import ClusterConfig
 from toolrl.errors import DeadlineError, PlacementError
@@ -34,23 +34,19 @@ def local_nodes(cluster: ClusterConfig) -> tuple[Node, ...]:
 
 
 @contextmanager
-def connected(cluster: ClusterConfig, bundles: Sequence[Bundle]) -> Iterator[Placement]:
-    """Start or join the cluster and yield where `bundles` fit; disconnect at the end.
+def connected(cluster: ClusterConfig) -> Iterator[None]:
+    """Start or join the cluster, and disconnect at the end. Raises PlacementError where it cannot be reached."""
+    with reaped() if cluster.address == LOCAL else nullcontext(), _joined(cluster):
+        yield
 
-    Raises PlacementError where the cluster cannot be reached, or is too small: a local one before it is started.
-    """
-    local = cluster.address == LOCAL
-    if local:
-        fit(bundles, local_nodes(cluster)).require_fit()
-    with reaped() if local else nullcontext(), _joined(cluster):
-        nodes = [
-            Node(node["NodeManagerAddress"], node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
-            for node in ray.nodes()
-            if node["Alive"]
-        ]
-        placement = fit(bundles, nodes)
-        placement.require_fit()
-        yield placement
+
+def live_nodes() -> tuple[Node, ...]:
+    """Return the nodes of the cluster that this process is connected to."""
+    return tuple(
+        Node(node["NodeManagerAddress"], node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+        for node in ray.nodes()
+        if node["Alive"]
+    )
 
 
 @contextmanager

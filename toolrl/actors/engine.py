@@ -61,8 +61,10 @@ class EngineActor:
 class EngineHandle:
     """One engine as the controller sees it: every call has a deadline, and its errors name the engine."""
 
-    def __init__(self, settings: EngineSettings, actor: Any, *, timeout_s: float) -> None:
+    def __init__(self, settings: EngineSettings, actor: Any, *, timeout_s: float, started: bool = False) -> None:
         self.name = settings.name
+        self.started = started
+        """Whether it has loaded a model; one that is kept from an earlier stage has, and its weights are those of that stage."""
         self.num_workers = settings.tensor_parallel
         self.actor = actor
         self.outstanding_tokens = 0
@@ -101,6 +103,10 @@ class EngineHandle:
         """Take the memory of `weights` or `kv_cache` again."""
         await self._call("wake", tag)
 
+    async def load(self, model_path: str) -> None:
+        """Take the weights of another checkpoint of the same model, as version 0."""
+        await self._call("load", model_path)
+
     async def manifest(self) -> list[LoadReport]:
         """Return what each worker was given in the last push."""
         reports: list[LoadReport] = await self._call("manifest")
@@ -138,9 +144,12 @@ class EnginePool:
         self._gate = gate
 
     async def start(self, *, timeout_s: float) -> None:
-        """Load the model into every engine. Raises RolloutError or DeadlineError."""
-        calls = {engine.name: engine.actor.call.remote("start") for engine in self._engines}
-        await gather("starting the engines", calls, timeout_s=timeout_s, error=RolloutError)
+        """Load the model into every engine that has none. Raises RolloutError or DeadlineError."""
+        calls = {engine.name: engine.actor.call.remote("start") for engine in self._engines if not engine.started}
+        if calls:
+            await gather("starting the engines", calls, timeout_s=timeout_s, error=RolloutError)
+        for engine in self._engines:
+            engine.started = True
 
     async def sample(self, draw: Draw, sampling: Sampling) -> GroupRef:
         """Sample one draw on the engine with the fewest outstanding tokens, once the gate is open."""

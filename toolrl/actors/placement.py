@@ -14,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from toolrl.config.asking import DistillConfig, EvaluateConfig
 from toolrl.config.learning import LearnerConfig
 from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
 from toolrl.errors import PlacementError
 
 _ROUNDING = 1e-6
@@ -77,8 +79,8 @@ class Placement:
             )
 
 
-def bundles_of(config: RlConfig) -> tuple[Bundle, ...]:
-    """Return what `config` asks for."""
+def bundles_of(config: RlConfig | SftConfig) -> tuple[Bundle, ...]:
+    """Return what a run with engines asks for."""
     engine, learner = config.engine, config.learner
     on_gpu = config.cluster.device == "cuda"
     rewards = [Bundle(config.reward.cpus_per_worker, 0, (f"reward-{i}",)) for i in range(config.reward.workers)]
@@ -93,8 +95,13 @@ def bundles_of(config: RlConfig) -> tuple[Bundle, ...]:
             for i in range(engine.num)
         ]
         return (*shared, *rewards)
-    engines = [Bundle(engine.cpus, engine.tensor_parallel if on_gpu else 0, (f"engine-{i}",)) for i in range(engine.num)]
-    return (*engines, *learner_bundles(learner, on_gpu=on_gpu), *rewards)
+    return (*engine_bundles(config), *learner_bundles(learner, on_gpu=on_gpu), *rewards)
+
+
+def engine_bundles(config: RlConfig | SftConfig | DistillConfig | EvaluateConfig) -> tuple[Bundle, ...]:
+    """Return what engines by themselves ask for."""
+    engine, gpus = config.engine, config.engine.tensor_parallel if config.cluster.device == "cuda" else 0
+    return tuple(Bundle(engine.cpus, gpus, (f"engine-{i}",)) for i in range(engine.num))
 
 
 def learner_bundles(learner: LearnerConfig, *, on_gpu: bool) -> tuple[Bundle, ...]:

@@ -10,7 +10,7 @@ learner rank asks for its whole GPU, and says which it got; the engine of the sa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 from ray.util.placement_group import PlacementGroup
@@ -31,13 +31,22 @@ from toolrl.rollout.settings import EngineSettings, environment
 _QUIET = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 
-class Stage:
-    """Where actors are put: a granted placement."""
+class EngineRoom(Protocol):
+    """Where engines are put that outlive the stage."""
 
-    def __init__(self, placement: Placement, group: PlacementGroup, *, on_gpu: bool) -> None:
+    def engines(self, settings: Sequence[EngineSettings], config: EngineConfig, *, timeout_s: float) -> list[EngineHandle]:
+        """Return engines of these settings, started already where they are kept from an earlier stage."""
+        ...
+
+
+class Stage:
+    """Where the actors of one stage are put: a granted placement; its engines into a `room` of their own, if there is one."""
+
+    def __init__(self, placement: Placement, group: PlacementGroup, *, on_gpu: bool, room: EngineRoom | None = None) -> None:
         self._placement = arranged(placement, nodes_of(group))
         self._group = group
         self._on_gpu = on_gpu
+        self._room = room
 
     def engines(
         self, settings: Sequence[EngineSettings], config: EngineConfig, *, timeout_s: float, shared: Sequence[Sequence[str]] | None = None
@@ -46,6 +55,8 @@ class Stage:
 
         `shared` has for each engine the GPUs that are given to learner ranks already (`gpus_of`); None: every engine has its own.
         """
+        if self._room is not None:
+            return self._room.engines(settings, config, timeout_s=timeout_s)
         handles = []
         for index, each in enumerate(settings):
             gpus = float(each.tensor_parallel) if self._on_gpu and shared is None else 0.0

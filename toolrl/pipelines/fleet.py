@@ -19,6 +19,7 @@ from toolrl.actors.engine import EngineHandle, EnginePool
 from toolrl.actors.learner import LearnerGroup, SenderSettings
 from toolrl.actors.start import Stage, gpus_of
 from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
 from toolrl.pipelines.ranks import rank_arguments
 from toolrl.protocols import Learner, Store, Weights
 from toolrl.rollout.settings import EngineSettings
@@ -33,7 +34,7 @@ MIB = 2**20
 class Fleet:
     """Engines and learner of one run."""
 
-    config: RlConfig
+    config: RlConfig | SftConfig
     engines: Sequence[EngineHandle]
     pool: EnginePool
     group: LearnerGroup
@@ -42,7 +43,7 @@ class Fleet:
     """None: nothing is shared."""
 
     @classmethod
-    async def create(cls, config: RlConfig, stage: Stage, model_path: str, stop_token_ids: Sequence[int]) -> Fleet:
+    async def create(cls, config: RlConfig | SftConfig, stage: Stage, model_path: str, stop_token_ids: Sequence[int]) -> Fleet:
         """Create the actors. Raises PlacementError or DeadlineError where shared GPUs cannot be told."""
         ranks = stage.learners(config.learner, rank_arguments(config, model_path), _sender(config))
         shared = None
@@ -52,7 +53,9 @@ class Fleet:
         settings = [replace(EngineSettings.from_config(config, model_path, n), stop_token_ids=tuple(stop_token_ids)) for n in names]
         engines = stage.engines(settings, config.engine, timeout_s=config.weights.timeout_s, shared=shared)
         gate = Gate()
-        group = LearnerGroup(ranks, config.learner, engines, algo=config.algo, max_tokens=config.sampling.max_tokens)
+        group = LearnerGroup(ranks, config.learner, engines)
+        if isinstance(config, RlConfig):
+            group = LearnerGroup(ranks, config.learner, engines, algo=config.algo, max_tokens=config.sampling.max_tokens)
         turns = _turns(config, engines, group, gate) if config.cluster.colocated else None
         return cls(config, engines, EnginePool(engines, gate), group, gate, turns)
 
@@ -89,7 +92,7 @@ class Fleet:
         return store if self.turns is None else StoreInTurn(store, self.turns, weights, last_version=self.config.run.steps)
 
 
-def _turns(config: RlConfig, engines: Sequence[EngineHandle], group: LearnerGroup, gate: Gate) -> Turns:
+def _turns(config: RlConfig | SftConfig, engines: Sequence[EngineHandle], group: LearnerGroup, gate: Gate) -> Turns:
     return Turns(
         engines,
         group,
@@ -101,6 +104,6 @@ def _turns(config: RlConfig, engines: Sequence[EngineHandle], group: LearnerGrou
     )
 
 
-def _sender(config: RlConfig) -> SenderSettings:
+def _sender(config: RlConfig | SftConfig) -> SenderSettings:
     weights = config.weights
     return SenderSettings(weights.backend, weights.bucket_mib * MIB, config.model.dtype, weights.timeout_s)

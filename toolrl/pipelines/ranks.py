@@ -1,4 +1,4 @@
-"""What the learner's ranks are made of: the same in a run and in its replay."""
+"""What the learner's ranks are made of: the same in a run, supervised or not, and in its replay."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
 
 
-def rank_arguments(config: RlConfig, model_path: str) -> dict[str, Any]:
+def rank_arguments(config: RlConfig | SftConfig, model_path: str) -> dict[str, Any]:
     """Return the arguments of `LearnerRank` in a run with these settings; `model_path` is the folder or hub name of the start model."""
+    if isinstance(config, SftConfig):
+        return {
+            "model": replace(config.model, path=model_path),
+            "learner": config.learner,
+            "device": config.cluster.device,
+            "seed": config.run.seed,
+            "total_steps": config.run.steps,
+        }
     return {
         "model": replace(config.model, path=model_path),
         "learner": config.learner,

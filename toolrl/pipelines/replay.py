@@ -15,9 +15,9 @@ from pathlib import Path
 
 import ray
 
-from toolrl.actors.cluster import connected, granted
 from toolrl.actors.learner import LearnerGroup
 from toolrl.actors.placement import learner_bundles
+from toolrl.actors.session import Session
 from toolrl.actors.start import Stage
 from toolrl.data.template import FILE_NAME, PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
@@ -42,12 +42,8 @@ def replay(path: Path, sample: str, overrides: Sequence[str], *, as_json: bool, 
     tokenizer = ChatTokenizer(model_path, PromptTemplate.load(str(path / FILE_NAME), model_path=model_path).chat)
     prompt, prompt_ids = found.run.prompt(row["prompt_id"]), read_tokens(path / "prompts.parquet", {row["prompt_id"]})[row["prompt_id"]]
     say(found.opening())
-    on_gpu = config.cluster.device == "cuda"
-    with (
-        connected(config.cluster, learner_bundles(config.learner, on_gpu=on_gpu)) as placement,
-        granted(placement, timeout_s=config.cluster.placement_timeout_s) as group,
-    ):
-        stage = Stage(placement, group, on_gpu=on_gpu)
+    bundles = learner_bundles(config.learner, on_gpu=config.cluster.device == "cuda")
+    with Session() as session, session.stage(config.cluster, bundles) as stage:
         inspection, checks = asyncio.run(_train(found, model_path, stage, say))
     replayed = Replayed(found, prompt, prompt_ids, tuple(tokenizer.pieces(row["tokens"])), inspection, checks)
     return json.dumps(replay_json.report(replayed)) if as_json else replay_page.text(replayed, width)

@@ -13,14 +13,16 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolrl.actors.cluster import LOCAL, connected, granted, local_nodes
+from toolrl.actors.cluster import LOCAL, local_nodes
 from toolrl.actors.engine import EnginePool
 from toolrl.actors.placement import Placement, bundles_of, fit
 from toolrl.actors.reward import ScorerPool
+from toolrl.actors.session import Session
 from toolrl.actors.start import Stage
 from toolrl.actors.wait import objects
 from toolrl.calls.render import render_completion
@@ -49,13 +51,22 @@ PROBE_TOKENS = 1024
 def rl(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """Run `toolrl rl` and return its exit code. Raises ToolRLError."""
     config = load(RlConfig, arguments)
+    if dry_run:
+        check(Path(config.run.dir).resolve(), config)
+        local = config.cluster.address == LOCAL
+        print(_plan(config, load_inputs(config), fit(bundles_of(config), local_nodes(config.cluster)) if local else None))
+        return 0
+    with Session() as session:
+        summary = train(config, session)
+    print(json.dumps(summary) if as_json else closing.text(config, summary))
+    return 0
+
+
+def train(config: RlConfig, session: Session) -> dict[str, Any]:
+    """Train a run to its end, from wherever it stands, and return its summary. Raises ToolRLError."""
     run = Path(config.run.dir).resolve()
     check(run, config)
     inputs = load_inputs(config)
-    bundles = bundles_of(config)
-    if dry_run:
-        print(_plan(config, inputs, fit(bundles, local_nodes(config.cluster)) if config.cluster.address == LOCAL else None))
-        return 0
     with RunFolder(run, config) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
         folder.keep(FILE_NAME, inputs.template.source)
         store = CheckpointStore(folder.checkpoints, config.checkpoint.keep)
@@ -63,14 +74,11 @@ def rl(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
         if newest is None or newest.state.version < config.run.steps or not folder.summary.exists():
             folder.summary.unlink(missing_ok=True)  # it is written last: a run that has one has ended
             print(closing.opening(config, inputs, newest), flush=True)
-            wait_s = config.cluster.placement_timeout_s
-            with connected(config.cluster, bundles) as placement, granted(placement, timeout_s=wait_s) as group:
-                stage = Stage(placement, group, on_gpu=config.cluster.device == "cuda")
+            with session.stage(config.cluster, bundles_of(config)) as stage:
                 asyncio.run(_train(config, inputs, folder, stage, store, newest))
             closing.finish(folder, store)
-        summary = json.loads(folder.summary.read_text())
-    print(json.dumps(summary) if as_json else closing.text(config, summary))
-    return 0
+        summary: dict[str, Any] = json.loads(folder.summary.read_text())
+    return summary
 
 
 async def _train(

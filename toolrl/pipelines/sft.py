@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from toolrl.actors.cluster import LOCAL, connected, granted, local_nodes
+from toolrl.actors.cluster import LOCAL, local_nodes
 from toolrl.actors.learner import LearnerGroup
 from toolrl.actors.placement import fit, learner_bundles
+from toolrl.actors.session import Session
 from toolrl.actors.start import Stage
 from toolrl.config.load import load, to_yaml
 from toolrl.config.sft import SftConfig
@@ -62,11 +63,10 @@ def sft(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
                 fit(bundles, local_nodes(config.cluster)).require_fit()
             print(to_yaml(config) + "everything checked; nothing was started")
             return 0
-        wait_s = config.cluster.placement_timeout_s
-        with connected(config.cluster, bundles) as placement, granted(placement, timeout_s=wait_s) as group:
+        with Session() as session, session.stage(config.cluster, bundles) as stage:
             run.mkdir(parents=True, exist_ok=True)
             replace_text(run / "config.yaml", to_yaml(config))
-            summary = asyncio.run(_train(config, model_path, template, rows, Stage(placement, group, on_gpu=on_gpu), run))
+            summary = asyncio.run(_train(config, model_path, template, rows, stage, run))
     print(json.dumps(summary) if as_json else f"loss {summary['loss_first']:.3f} -> {summary['loss_last']:.3f}; model: {summary['model']}")
     return 0
 

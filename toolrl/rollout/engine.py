@@ -2,6 +2,7 @@
 
     sample ─────────────> Group                                       any number at once; vLLM batches them
     pause ─> (the sender's four weight-transfer calls) ─> manifest ─> reset_caches ─> commit ─> resume ─> probe
+    load                                                              the weights of another checkpoint, from its files
     sleep ─> wake weights ─> … ─> wake kv_cache                       where it shares its GPU with the learner
 
 Every token is labelled with the version committed when it was sampled. Prefixes are cached under the version too, so a request never
@@ -110,6 +111,20 @@ class VllmEngine:
     async def wake(self, tag: str) -> None:
         """Take the memory of `weights` or `kv_cache` again. After level 2 the weights are whatever lies there, until a push brings them."""
         await self._llm.wake_up([tag])
+
+    async def load(self, model_path: str) -> None:
+        """Take the weights of another checkpoint of the same model, as version 0. Nothing may be in flight.
+
+        Raises:
+            RolloutError: The checkpoint lacks weights of the model.
+        """
+        await self.pause(recompute=True)
+        reports = await self._llm.collective_rpc("load_checkpoint", args=(model_path,))
+        if missing := [line for report in reports for line in report]:
+            raise RolloutError(f"{self.name}: {model_path} does not hold the whole model: {'; '.join(missing[:5])}")
+        await self.reset_caches()
+        await self.commit(WeightVersion(0))
+        await self.resume()
 
     async def init_weight_transfer_engine(self, init_info: dict[str, Any]) -> None:
         """Let the workers join the transfer group that `init_info` describes."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
 
+from toolrl.config.asking import DistillConfig, EvaluateConfig
 from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
 
 GIB = 2**30
+_NOT_SHAPE = frozenset({"_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache"})
+"""Entries of a model's config.json that say nothing of its tensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +41,26 @@ class EngineSettings:
     """Whether it must be able to give its GPU's memory back: it shares the GPU with learner ranks."""
 
     @classmethod
-    def from_config(cls, config: RlConfig, model_path: str, name: str) -> EngineSettings:
+    def from_config(cls, config: RlConfig | SftConfig | DistillConfig | EvaluateConfig, model_path: str, name: str) -> EngineSettings:
         """Settings of the engine `name` of a run; `model_path` is the resolved `model.path`."""
         engine = config.engine
+        if isinstance(config, DistillConfig | EvaluateConfig):  # nobody trains, so nobody sends; yet vLLM wants to know how
+            backend, max_model_len = ("gloo" if config.cluster.device == "cpu" else "nccl"), engine.max_model_len
+        else:
+            backend, max_model_len = config.weights.backend, config.max_model_len
         return cls(
             name=name,
             model_path=model_path,
             dtype=config.model.dtype,
             tensor_parallel=engine.tensor_parallel,
             max_num_seqs=engine.max_num_seqs,
-            max_model_len=config.max_model_len,
+            max_model_len=max_model_len,
             kv_cache_gib=engine.kv_cache_gib,
             gpu_memory_utilization=engine.gpu_memory_utilization,
             enforce_eager=engine.enforce_eager,
             threads=engine.threads,
             device=config.cluster.device,
-            weights_backend=config.weights.backend,
+            weights_backend=backend,
             sample_timeout_s=engine.sample_timeout_s,
             sleeps=config.cluster.colocated,
         )
@@ -58,6 +69,23 @@ class EngineSettings:
     def kv_cache_bytes(self) -> int | None:
         """Size of the key-value cache; None on GPU, where it is what `gpu_memory_utilization` leaves."""
         return int(self.kv_cache_gib * GIB) if self.device == "cpu" else None
+
+
+def interchangeable(one: EngineSettings, other: EngineSettings) -> bool:
+    """Whether an engine of `one` may serve for `other` once it has the other's weights: the same but for the values of the weights."""
+    plain = [replace(each, model_path="", sample_timeout_s=0.0) for each in (one, other)]
+    return plain[0] == plain[1] and _shape(one.model_path) == _shape(other.model_path)
+
+
+def _shape(model_path: str) -> tuple[object, ...]:
+    """Return what the tensors and the tokens of a model folder are; a name on the hub stands for itself."""
+    folder = Path(model_path)
+    if not (folder / "config.json").is_file():
+        return (model_path,)
+    config = json.loads((folder / "config.json").read_text())
+    tokenizer = folder / "tokenizer.json"
+    digest = blake2b(tokenizer.read_bytes()).hexdigest() if tokenizer.is_file() else model_path
+    return {key: value for key, value in config.items() if key not in _NOT_SHAPE}, digest
 
 
 def environment(settings: EngineSettings) -> dict[str, str]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from vllm.model_executor.layers.attention import is_deferred_attention_layer
 from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
+from vllm.model_executor.model_loader import get_model_loader
+from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, initialize_layerwise_reload
 from vllm.model_executor.model_loader.reload.layerwise import get_layerwise_info
 from vllm.model_executor.model_loader.reload.utils import get_tensor_load_numel
 
@@ -36,10 +38,14 @@ class Witness:
         self._received: list[tuple[str, list[int], str, int, torch.Tensor]] = []
         self._unfilled: list[str] = []
 
+        def seen(weights: Weights) -> Weights:
+            for name, tensor in weights:
+                dtype = str(tensor.dtype).removeprefix("torch.")
+                self._received.append((name, list(tensor.shape), dtype, tensor.nbytes, digest(tensor)))
+                yield name, tensor
+
         def load_weights(weights: Weights) -> set[str]:
-            given = list(weights)
-            self._received += [(name, list(t.shape), str(t.dtype).removeprefix("torch."), t.nbytes, digest(t)) for name, t in given]
-            loaded: set[str] = load(given)
+            loaded: set[str] = load(seen(weights))
             return loaded
 
         def start_weight_update() -> None:
@@ -53,12 +59,37 @@ class Witness:
         model.load_weights = load_weights
         transfer.start_weight_update, transfer.finish_weight_update = start_weight_update, finish_weight_update
 
+    def load_checkpoint(self, path: str) -> list[str]:
+        """Load the weights of another checkpoint of this model, and return what it lacks. The engine must be paused.
+
+        vLLM's own `reload_weights` leaves out the copy of a tied embedding that the CPU backend keeps for the head, and only logs
+        what it did not find.
+        """
+        runner = self.model_runner
+        model, config = runner.get_model(), runner.vllm_config.model_config
+        config.model, config.revision = path, None
+        weights = get_model_loader(runner.vllm_config.load_config).get_all_weights(config, model)
+        initialize_layerwise_reload(model)
+        model.load_weights(_with_head(weights, tied=config.hf_config.tie_word_embeddings))
+        lacking = unfilled(model)
+        finalize_layerwise_reload(model, config)
+        self._received = []
+        return lacking
+
     def take_load_report(self) -> dict[str, Any]:
         """Return what the last update brought, in plain values, and forget it: an update that never comes then reports nothing."""
         received = [(*spec, int(bits)) for *spec, bits in self._received]  # only here must a GPU have finished them
         report = {"rank": self.rank, "received": received, "unfilled": self._unfilled}
         self._received, self._unfilled = [], []
         return report
+
+
+def _with_head(weights: Weights, *, tied: bool) -> Weights:
+    """Yield the weights, and that of a tied embedding once more under the name of the head."""
+    for name, tensor in weights:
+        yield name, tensor
+        if tied and name.endswith("embed_tokens.weight"):
+            yield "lm_head.weight", tensor
 
 
 def unfilled(model: torch.nn.Module) -> list[str]:
