@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolrl.calls.jsontext import MAX_CHARS
-from toolrl.calls.parse import MAX_CALLS, Answer, Calls, parse
+from toolrl.calls.parse import MAX_CALLS, Answer, Calls, parse, without_think
 from toolrl.types import Reason, ToolCall
 
 T = "<think>Because.</think>"
@@ -152,6 +152,33 @@ PIECES = st.sampled_from(
         B,
     ]
 )
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        (T + B, B),
+        (f" \n{T}\n\n{B}\n", f"{B}\n"),
+        (f"<think>as in <tool_call>, closed</think>\n{B}", B),
+        (f'{T}<tool_call>[{{"name": "f", "arguments": {{"a": "</think>"}}}}]</tool_call>', B.replace("1", '"</think>"')),
+        (f"{T}It is warm.", "It is warm."),
+        (T, ""),
+        (B, B),  # no reasoning
+        (f"<think>never closed{B}", f"<think>never closed{B}"),
+        (f"First.{T}{B}", f"First.{T}{B}"),  # does not begin with it
+        ("", ""),
+    ],
+)
+def test_what_stands_behind_the_reasoning_is_kept_as_it_is(text, rest):
+    assert without_think(text) == rest
+
+
+@settings(max_examples=500)
+@given(st.lists(PIECES, max_size=12).map("".join))
+def test_a_text_without_its_reasoning_makes_the_same_calls(text):
+    parsed = parse(T + text)
+    if isinstance(parsed, Calls):
+        assert parse(T + without_think(T + text)) == parsed
 
 
 @settings(max_examples=500)

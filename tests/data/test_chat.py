@@ -40,6 +40,23 @@ def test_a_dialogue_without_a_spelled_out_reference_is_cut_into_every_turn_of_th
     assert len(steps(chat_dialogue(row | {"answer": []}, Origin("i", "s")))) == 1
 
 
+def test_a_row_with_a_completion_is_one_step_whoever_reads_it():
+    history = {"messages": [USER, CALLING, RESULT, SAYING, USER], "tools": TOOLS, "completion": "<think>x</think>\n…"}
+    (spelled,) = steps(chat_dialogue(history | {"answer": [CALL]}, Origin("i", "s")))
+    (shown,) = steps(chat_dialogue(history | {"messages": [*history["messages"], CALLING]}, Origin("i", "s")))
+    assert spelled == shown
+    assert (len(spelled.messages), spelled.reference) == (5, (WARM,))
+    (talk,) = steps(chat_dialogue(history | {"messages": [USER, SAYING]}, Origin("i", "s")))
+    assert (len(talk.messages), talk.reference) == (1, ())
+    with pytest.raises(DataError, match="`answer`: expected the calls that are right, beside `completion`, got nothing"):
+        chat_dialogue(history, Origin("i", "s"))
+
+
+def test_steps_of_one_dialogue_keep_the_name_that_their_rows_give_it():
+    (step,) = steps(chat_dialogue({"messages": [USER], "tools": TOOLS, "answer": [], "dialogue": "talk 7"}, Origin("i", "s")))
+    assert step.dialogue == "talk 7"
+
+
 def test_the_former_words_of_openai_for_calls_and_tools_are_understood():
     calling = {"role": "assistant", "content": None, "function_call": {"name": "warm", "arguments": '{"city": "Oslo"}'}}
     row = {"messages": [USER, calling, {"role": "function", "name": "warm", "content": "21"}, SAYING], "functions": [{"name": "warm"}]}

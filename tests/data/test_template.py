@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from toolrl.calls.render import render_completion
+from toolrl.calls.render import render_calls, render_completion
 from toolrl.data.jsontext import loads
 from toolrl.data.template import HISTORY_THINK, PromptTemplate
 from toolrl.errors import ConfigError
@@ -67,6 +67,36 @@ def test_a_history_turn_without_reasoning_is_itself_a_right_answer():
     assert make_verifier("strict", "either")(asked, rendered).reward == 1.0
 
 
+NO_THINK = PromptTemplate.load("tool_n1_no_think")
+
+
+@pytest.mark.parametrize(
+    ("text", "reasons"),
+    [
+        (PromptTemplate.load("tool_n1").text, True),
+        (NO_THINK.text, False),
+        (PromptTemplate.load("demo").text, True),  # says nothing of the form
+        ("{tools} Put calls between <tool_call> and </tool_call>.", False),
+        ("{tools} Reason between <think> and </think>, then <tool_call>…</tool_call>.", True),
+    ],
+)
+def test_a_template_that_describes_the_calls_and_no_reasoning_wants_none(text, reasons):
+    assert PromptTemplate("t", text).reasons is reasons
+
+
+def test_without_reasoning_history_turns_are_their_calls_alone():
+    shown = NO_THINK.render(prompt(USER, Message("assistant", "Oslo it is.", (CALL,)), Message("tool", "21"), USER))
+    assert shown[2]["content"] == render_calls([CALL])
+    assert "think" not in "".join(turn["content"] for turn in shown)
+
+
+def test_the_templates_with_and_without_reasoning_offer_tools_alike():
+    """All that stands before the rules is the same, and so is the reminder of types after the example."""
+    full, bare = PromptTemplate.load("tool_n1").text, NO_THINK.text
+    assert full.split("How to answer")[0] == bare.split("How to answer")[0]
+    assert full.split("</tool_call>\n\n")[-1] == bare.split("</tool_call>\n\n")[-1]
+
+
 def test_a_system_message_of_the_row_is_kept_after_ours():
     system, user = PromptTemplate("t", "ours {tools_compact}").render(prompt(Message("system", "Be brief."), USER))
     assert system["content"].startswith("ours get weather(")
@@ -74,7 +104,7 @@ def test_a_system_message_of_the_row_is_kept_after_ours():
     assert user["role"] == "user"
 
 
-@pytest.mark.parametrize("name", ["tool_n1", "demo"])
+@pytest.mark.parametrize("name", ["tool_n1", "tool_n1_no_think", "demo"])
 def test_shipped_templates_are_found_by_name(name):
     assert "get weather" in PromptTemplate.load(name).render(prompt(USER))[0]["content"]
 
@@ -88,6 +118,14 @@ def test_the_worked_example_of_tool_n1_is_a_right_answer():
     assert make_verifier("strict", "either")(Prompt("i", "s", (USER,), (), reference), example).reward == 1.0
 
 
+def test_the_worked_example_without_reasoning_is_right_where_none_is_asked_for():
+    example = NO_THINK.text[NO_THINK.text.index("<tool_call>\n") : NO_THINK.text.rindex("</tool_call>") + len("</tool_call>")]
+    calls = json.loads(example[example.index("[") : example.rindex("]") + 1])
+    asked = Prompt("i", "s", (USER,), (), tuple(ToolCall(call["name"], call["arguments"]) for call in calls))
+    assert make_verifier("strict", "either", {"no_think": 1.0})(asked, example).reward == 1.0
+    assert make_verifier("strict", "either")(asked, example).reward == 0.0
+
+
 def test_a_template_of_the_user_must_say_where_the_tools_stand(tmp_path):
     path = tmp_path / "mine.txt"
     path.write_text("no field")
@@ -98,7 +136,7 @@ def test_a_template_of_the_user_must_say_where_the_tools_stand(tmp_path):
 
 
 def test_an_unknown_template_names_those_that_are_shipped():
-    with pytest.raises(ConfigError, match="got 'tool_n2'; name one of demo, tool_n1"):
+    with pytest.raises(ConfigError, match="got 'tool_n2'; name one of demo, tool_n1, tool_n1_no_think"):
         PromptTemplate.load("tool_n2")
 
 

@@ -56,6 +56,13 @@ def parse(text: str) -> Calls | Answer | Fault:
     return _thought_fault(thought) or _after_think(text, end + len(END_THINK), thought)
 
 
+def without_think(text: str) -> str:
+    """Return what stands behind the reasoning; a text that does not begin with reasoning, or does not end it, stays as it is."""
+    opening = _OPENING.match(text)
+    end = text.find(END_THINK, opening.end()) if opening else -1
+    return text if end < 0 else text[_skip(text, end + len(END_THINK)) :]
+
+
 def too_long(text: str) -> Fault:
     """Return the fault of a text beyond the cap on size."""
     return Fault(Reason.TOO_LARGE, expected=f"at most {MAX_CHARS} characters", got=f"{len(text)} characters")

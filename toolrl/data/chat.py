@@ -1,7 +1,9 @@
 """A row of messages, tools and perhaps reference calls -> a Dialogue.
 
 Where the row has a `reference`, or else an `answer` (a list of calls, empty where no tool fits), it is one step: the answer to all
-messages. A last turn that makes calls is then the answer and never context. Otherwise every turn of the assistant is a step.
+messages. A last turn that makes calls is then the answer and never context. Otherwise every turn of the assistant is a step. A row with a
+`completion` (the text of an answer to all messages, which supervised training imitates) is one step too, whoever reads it: where it does
+not say what is right, its last turn does.
 
 Calls and tools may be plain (`{name, arguments}`) or in OpenAI's envelope (`{"type": "function", "function": {…}}`), and each of the lists
 may be JSON text, as tables of columns hold it. OpenAI's former words `functions` and `function_call` are understood too.
@@ -16,7 +18,7 @@ from toolrl.data.fields import read_list, read_name
 from toolrl.data.history import read_calls, split_turn
 from toolrl.data.jsontext import dumps
 from toolrl.data.schemas import read_tools
-from toolrl.data.steps import Dialogue, Origin, steps, trained_steps
+from toolrl.data.steps import ASSISTANT, Dialogue, Origin, steps, trained_steps
 from toolrl.errors import DataError
 from toolrl.types import Json, Message, Prompt
 
@@ -29,7 +31,11 @@ def chat_dialogue(row: Mapping[str, Any], origin: Origin) -> Dialogue:
     turns = tuple(read_message(turn, f"messages[{i}]") for i, turn in enumerate(read_list(row, "messages")))
     tools = read_tools(read_list(row, "functions" if "functions" in row and "tools" not in row else "tools"))
     reference = next((read_calls(read_list(row, key, "of calls"), key) for key in ("reference", "answer") if key in row), None)
-    if reference is not None and turns and turns[-1].tool_calls:
+    if reference is None and "completion" in row:
+        if not turns or turns[-1].role != ASSISTANT:
+            raise DataError("`answer`: expected the calls that are right, beside `completion`, got nothing; add it, [] where no tool fits")
+        turns, reference = turns[:-1], turns[-1].tool_calls
+    elif reference is not None and turns and turns[-1].tool_calls:
         turns = turns[:-1]
     return Dialogue(
         id=read_name(row, "id") or origin.id,

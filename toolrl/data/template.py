@@ -9,7 +9,8 @@ file goes on after a line `%% chat template`, a Jinja chat template that takes t
 | `{tools_compact}` | a line `name(argument:type, …)` for each tool: for models of a few million parameters |
 
 No other brace means anything. A prompt's own system message follows after a blank line; its turns follow as they are, and those that make
-calls in exactly the form the model must produce.
+calls in exactly the form the model must produce: with reasoning before them, unless the template describes the block of calls and no
+reasoning.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from toolrl.calls.render import render_completion
+from toolrl.calls.parse import CALL, THINK
+from toolrl.calls.render import render_calls, render_completion
 from toolrl.data.jsontext import dumps
 from toolrl.data.schemas import ORIGIN_LANGUAGE, ORIGIN_TYPE
 from toolrl.errors import ConfigError
@@ -86,6 +88,11 @@ class PromptTemplate:
         return cls(name, system.strip(), "".join(chat).strip())
 
     @property
+    def reasons(self) -> bool:
+        """Whether the model is to reason before it calls. A template that says nothing of the form leaves that to what it is trained on."""
+        return THINK in self.text or CALL not in self.text
+
+    @property
     def source(self) -> str:
         """The content of the file, which `load` reads back."""
         return self.text + "\n" + (f"{MARK}\n{self.chat}\n" if self.chat else "")
@@ -103,11 +110,12 @@ class PromptTemplate:
         turns = list(prompt.messages)
         if turns and turns[0].role == "system":
             system = f"{system}\n\n{turns.pop(0).content}"
-        return [{"role": "system", "content": system}, *({"role": turn.role, "content": _content(turn)} for turn in turns)]
+        return [{"role": "system", "content": system}, *({"role": turn.role, "content": self._content(turn)} for turn in turns)]
 
-
-def _content(turn: Message) -> str:
-    return render_completion(turn.tool_calls, turn.content or HISTORY_THINK) if turn.tool_calls else turn.content
+    def _content(self, turn: Message) -> str:
+        if not turn.tool_calls:
+            return turn.content
+        return render_completion(turn.tool_calls, turn.content or HISTORY_THINK) if self.reasons else render_calls(turn.tool_calls)
 
 
 def _json_line(tool: Tool) -> str:

@@ -19,6 +19,7 @@ from toolrl.data.contamination import training_hits
 from toolrl.data.draws import PromptStream
 from toolrl.data.fingerprint import digest
 from toolrl.data.source import load_prompts
+from toolrl.data.subset import subset_of
 from toolrl.data.template import PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
 from toolrl.errors import DataError
@@ -99,7 +100,7 @@ def load_inputs(config: RlConfig) -> Inputs:
             seed=seed,
         )
 
-    train = load_prompts(config.data.train, part="train")
+    train = subset_of(load_prompts(config.data.train, part="train"), config.data.subset, prompt_of=lambda prompt: prompt)
     heldout = load_prompts(config.data.heldout, part="heldout") if config.data.heldout else ()
     _require_disjoint(train, heldout)
     report = audit(verifier, train[: config.reward.audit_rows], config.reward.deadline_s) if config.reward.audit_rows else None

@@ -15,10 +15,10 @@ from toolrl.types import Json, Prompt, ToolCall
 Fault = Callable[[Sequence[ToolCall]], str]
 
 
-def demo_demonstrations(rows: int, seed: int, fault_share: float = 0.45) -> Iterator[tuple[Prompt, str]]:
-    """Yield `rows` prompts of the train split, each with a completion; `fault_share` of those have a fault of form."""
+def demo_demonstrations(rows: int, seed: int, fault_share: float = 0.45, *, split: str = "train") -> Iterator[tuple[Prompt, str]]:
+    """Yield `rows` prompts of a split, each with a completion; `fault_share` of those have a fault of form."""
     random = Random(f"demo demonstrations {seed}")
-    for prompt in demo_prompts("train", rows, seed):
+    for prompt in demo_prompts(split, rows, seed):
         if random.random() < fault_share:
             yield prompt, random.choice(_faults(prompt.reference))(prompt.reference)
         else:
