@@ -125,6 +125,12 @@ def test_a_bare_off_is_the_word_though_yaml_reads_it_as_false(tmp_path, recwarn)
     assert not recwarn.list
 
 
+def test_nothing_behind_the_equals_sign_unsets_a_name():
+    assert load(RlConfig, [*GOOD, "data.heldout=h.jsonl", "data.heldout="]).data.heldout == ""
+    assert problems(*GOOD, "data.train=") == ("data.train: got nothing; name a JSONL file, a prepared folder, or demo://train",)
+    assert problems(*GOOD, "run.steps=") == ("run.steps: got None; expected int",)
+
+
 def test_a_name_may_be_a_number(recwarn):
     assert load(RlConfig, [*GOOD, "run.dir=7"]).run.dir == "7"
     assert not recwarn.list

@@ -164,7 +164,12 @@ def _section(name: str, part: Any, changed: dict[str, Any], found: list[str]) ->
 
 
 def _plain(wanted: Any, value: Any) -> Any:
-    """Return what YAML read as what was meant: a bare `off` is false to it, `nan` a word, a name may be a number. Raises ValueError."""
+    """Return what YAML read as what was meant: a bare `off` is false to it, nothing null, `nan` a word, a name may be a number.
+
+    Raises ValueError.
+    """
+    if wanted is str and value is None:
+        return ""
     if wanted is str and type(value) is bool:
         if value:
             raise ValueError("no word")
