@@ -22,6 +22,9 @@ from toolrl.rollout.replies import Key, Reply
 
 ASKED = "asked"
 
+_BEGIN = f'{{"{ASKED}": '
+_SHOWN_CHARS = 60
+
 
 class Journal(Mapping[Key, Reply]):
     """The replies of one file; implements `replies.Replies`. Use it as a context manager.
@@ -31,12 +34,15 @@ class Journal(Mapping[Key, Reply]):
         asked: What determines the replies, as JSON: model, template, sampling, … A journal of anything else is refused.
 
     Raises:
-        RunFolderError: The file answers something else, is damaged, or another process writes it.
+        RunFolderError: The file answers something else, is damaged, cannot be written, or another process writes it.
     """
 
     def __init__(self, path: Path, asked: Mapping[str, Any]) -> None:
         self._path = path
-        self._file = path.open("a+", encoding="utf-8")
+        try:
+            self._file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise RunFolderError(f"{path}: cannot be written ({error.strerror}); allow it, or name another folder") from error
         try:
             flock(self._file, LOCK_EX | LOCK_NB)
         except BlockingIOError as error:
@@ -81,21 +87,36 @@ class Journal(Mapping[Key, Reply]):
 
     def _read(self, asked: Any) -> dict[Key, Reply]:
         self._file.seek(0)
-        text = self._file.read()
-        whole = text[: text.rfind("\n") + 1]
-        if len(whole) < len(text):
-            self._file.truncate(len(whole.encode()))
-        lines = whole.splitlines()
-        if not lines:
-            self._append({ASKED: asked})
-            return {}
         try:
-            was, *rows = map(json.loads, lines)
+            text = self._file.read()
+            whole = text[: text.rfind("\n") + 1]
+            if not whole and not text.startswith(_BEGIN[: len(text)]):
+                raise ValueError(text[:40])
+            head, *lines = whole.splitlines() or [""]
+            was = json.loads(head)[ASKED] if head else asked
+            rows = map(json.loads, lines)
             found = {(row.pop("id"), row.pop("sample")): Reply(**row) for row in rows}
-            differing = sorted(key for key in asked.keys() | was[ASKED].keys() if asked.get(key) != was[ASKED].get(key))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            differing = sorted(key for key in asked.keys() | was.keys() if asked.get(key) != was.get(key))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # UnicodeDecodeError is a ValueError
             raise RunFolderError(f"{self._path}: not a journal of replies ({error!r}); remove it, or name another folder") from error
         if differing:
-            told = "; ".join(f"{key}: it has {was[ASKED].get(key)!r}, asked is {asked.get(key)!r}" for key in differing)
+            told = "; ".join(f"{key}: {_difference(was.get(key), asked.get(key))}" for key in differing)
             raise RunFolderError(f"{self._path}: holds replies to something else ({told}); ask the same to go on, or name another folder")
+        if len(whole) < len(text):
+            self._file.truncate(len(whole.encode()))
+        if not head:
+            self._append({ASKED: asked})
         return found
+
+
+def _difference(was: Any, now: Any) -> str:
+    """Say how two values differ; of long texts, where.
+
+    >>> _difference(0.7, 1.0), _difference("a" * 99 + "b", "a" * 99 + "c")
+    ('it has 0.7, asked is 1.0', "it has '…aaaaaaaab', asked is '…aaaaaaaac'")
+    """
+    if isinstance(was, str) and isinstance(now, str) and max(len(was), len(now)) > _SHOWN_CHARS:
+        parting = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
+        start = max(parting - 8, 0)
+        was, now = (("…" if start else "") + text[start:][:_SHOWN_CHARS] for text in (was, now))
+    return f"it has {was!r}, asked is {now!r}"

@@ -55,6 +55,10 @@ class Responder(Protocol):
         ...
 
 
+Each = Callable[[Ask, Reply], Iterable[Ask] | None]
+"""Told of a reply; may return asks that it makes necessary, which come after those that wait already."""
+
+
 class Replies(Protocol):
     """Keeps replies; `journal.Journal` does on disk."""
 
@@ -68,7 +72,7 @@ class Replies(Protocol):
 
 
 async def answer_all(
-    asks: Iterable[Ask], responder: Responder, replies: Replies, *, in_flight: int, each: Callable[[Ask, Reply], None] | None = None
+    asks: Iterable[Ask], responder: Responder, replies: Replies, *, in_flight: int, each: Each | None = None
 ) -> dict[Key, ReplyError]:
     """Answer every ask that `replies` does not hold yet; returns those that have no answer, with the reason.
 
@@ -82,25 +86,35 @@ async def answer_all(
     Raises:
         RunError: Nobody answers any more. What was answered is kept.
     """
-    waiting = iter([ask for ask in asks if ask.key not in replies])
+    waiting: asyncio.Queue[Ask] = asyncio.Queue()
     failed: dict[Key, ReplyError] = {}
 
+    def add(more: Iterable[Ask]) -> None:
+        for ask in more:
+            if ask.key not in replies:
+                waiting.put_nowait(ask)
+
     async def work() -> None:
-        for ask in waiting:
+        while True:
+            ask = await waiting.get()
             try:
                 reply = await responder.reply(ask)
             except ReplyError as error:
                 failed[ask.key] = error
-                continue
-            replies.add(ask.key, reply)
-            if each is not None:
-                each(ask, reply)
+            else:
+                replies.add(ask.key, reply)
+                add((each and each(ask, reply)) or ())
+            waiting.task_done()
 
+    add(asks)
     workers = [asyncio.create_task(work(), name=f"asking {number}") for number in range(in_flight)]
+    ended = asyncio.create_task(waiting.join(), name="asking: the end")
     try:
-        await asyncio.gather(*workers)  # the first other error ends all
+        await asyncio.wait([ended, *workers], return_when=asyncio.FIRST_COMPLETED)
+        for worker in filter(asyncio.Task.done, workers):
+            await worker  # one that ended did so by an error, which ends all
     finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        for task in (ended, *workers):
+            task.cancel()
+        await asyncio.gather(ended, *workers, return_exceptions=True)
     return failed
