@@ -79,7 +79,7 @@ class HeldoutDataConfig:
     heldout: str = ""
     """Rows with a reference: a JSONL file, a folder made by `toolrl prepare` (its part heldout), or `demo://heldout`."""
     limit: int = 0
-    """Items asked, the first of them; 0: all. Averages over a part are marked as such."""
+    """Items asked, spread evenly over the categories, the first of each; 0: all. A score of a part is none of the benchmark."""
 
 
 @dataclass(frozen=True)

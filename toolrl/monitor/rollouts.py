@@ -217,8 +217,8 @@ def _rows(scored: ScoredGroup, trained: TrainedGroup | None, group: Group | None
             "reward": verdict.reward,
             "reason": str(verdict.reason),
             "path": verdict.path,
-            "expected": _storable(verdict.expected),
-            "got": _storable(verdict.got),
+            "expected": storable(verdict.expected),
+            "got": storable(verdict.got),
             "format_right": verdict.format_right,
             "content_right": verdict.content_right,
             "bfcl_right": verdict.bfcl_right,
@@ -232,7 +232,7 @@ def _rows(scored: ScoredGroup, trained: TrainedGroup | None, group: Group | None
             completion = group.completions[i]
             row["seed"] = completion.seed
             row["spans"] = [{"version": span.version, "start": span.start, "end": span.end} for span in completion.spans]
-            row["text"] = _storable(completion.text)
+            row["text"] = storable(completion.text)
             row["finish_reason"] = completion.finish_reason
             if tokens:
                 row["tokens"], row["logprobs"] = completion.token_ids, completion.logprobs
@@ -240,6 +240,6 @@ def _rows(scored: ScoredGroup, trained: TrainedGroup | None, group: Group | None
     return rows
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Return `text` without lone surrogates, which a decoder of model output can make and UTF-8 cannot hold."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

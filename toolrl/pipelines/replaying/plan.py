@@ -86,6 +86,8 @@ def plan(path: Path, name: str, overrides: Sequence[str] = ()) -> Plan:
     if numbers is None:
         raise ConfigError(f"sample: got {name!r}; write DRAW:SAMPLE, as in 37:2 (`toolrl explain {path}` lists them)")
     run = open_run(path)
+    if not isinstance(run.config, RlConfig):
+        raise RunFolderError(f"{path}: an evaluation, which trained nothing to replay; give the run.dir of a `toolrl rl`")
     _require_ended(path)
     row = _row(run, *numbers)
     attempts = Attempts.of(run, overrides)
@@ -130,7 +132,7 @@ def _require_trained(config: RlConfig, row: dict[str, Any], name: str) -> None:
 
 def _checkpoint(run: StoredRun, newest: int) -> tuple[Path | None, int, tuple[str, ...]]:
     """Return the newest whole checkpoint up to `newest`, its version, and which were passed over. Reads only."""
-    store = CheckpointStore(run.path / "checkpoints", run.config.checkpoint.keep)
+    store = CheckpointStore(run.path / "checkpoints", keep=1)  # only read
     found = {path.name.removeprefix(PREFIX): path for path in (run.path / "checkpoints").glob(f"{PREFIX}*")}
     skipped: list[str] = []
     for version, path in sorted(found.items(), reverse=True):

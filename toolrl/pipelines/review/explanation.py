@@ -84,6 +84,11 @@ class Explanation:
     functions: tuple[Judged, ...]
     """Each reward function of the run by itself, before its weight; none where its reward is the verdict."""
 
+    @property
+    def evaluated(self) -> bool:
+        """Whether it was sampled to measure a model and never trained: no batch makes version 0."""
+        return bool(self.row["version"] == 0)
+
 
 def explain(run: StoredRun, draw: int, sample: int) -> Explanation:
     """Return all there is to know of a sample. Raises ConfigError where the run has none of this number, or RunFolderError."""

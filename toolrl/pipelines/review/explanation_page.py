@@ -29,10 +29,9 @@ NEAR = 8
 
 def text(explanation: Explanation, run: Path, width: int) -> str:
     """Return the page, `width` columns wide."""
-    row = explanation.row
     sections = (
         _head(explanation, run, width),
-        _verdict(row, width),
+        _verdict(explanation, width),
         _prompt(explanation, width),
         _completion(explanation, width),
         _calls(explanation, width),
@@ -46,14 +45,18 @@ def _head(explanation: Explanation, run: Path, width: int) -> list[str]:
     row = explanation.row
     trained = "trained" if row["trained"] else "replaced, not trained (loop.refill)"
     facts = [f"version {row['version']}", trained, f"attempt {row['attempt']}", str(row["engine"])]
+    if explanation.evaluated:
+        facts = ["evaluated", str(row["prompt_id"]), str(row["engine"])]
     return title(f"sample {row['draw']}.{row['sample']} of {run}", facts, width)
 
 
-def _verdict(row: Mapping[str, Any], width: int) -> list[str]:
+def _verdict(explanation: Explanation, width: int) -> list[str]:
+    row = explanation.row
     rows = [("reward", reward(row["reward"])), ("reason", row["reason"])]
     rule = RULES.get(row["reason"])
     rows += [(name, value) for name, value in (("rule", rule), *((key, row[key]) for key in ("path", "expected", "got"))) if value]
-    rows.append(("advantage", "none: the group was replaced" if row["advantage"] is None else f"{row['advantage']:+.3f}"))
+    if not explanation.evaluated:
+        rows.append(("advantage", "none: the group was replaced" if row["advantage"] is None else f"{row['advantage']:+.3f}"))
     return [line for name, value in rows for line in named(name, value, width)]
 
 
@@ -204,6 +207,8 @@ def _in_words(verdict: Verdict) -> str:
 
 
 def _group(explanation: Explanation, width: int) -> list[str]:
+    if explanation.evaluated:
+        return []
     group = explanation.group
     facts = [f"{len(group.rewards)} samples", *(["no reward"] if group.mean is None else [f"mean {group.mean:.3f}"])]
     if group.std is not None:

@@ -5,21 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolrl.config.asking import EvaluateConfig
 from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.errors import RunFolderError
 from toolrl.monitor import rollouts
 from toolrl.monitor.prompts import StoredPrompts, read_prompts
 from toolrl.monitor.rundir import CONFIG
+from toolrl.pipelines.evaluating.stored import REPLIES, SCORES, SPLIT
 from toolrl.types import Prompt
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run with at least one complete file of rollouts."""
+    """A run with at least one complete file of rollouts; or an evaluation, which is read as a run that trained nothing."""
 
     path: Path
-    config: RlConfig
+    config: RlConfig | EvaluateConfig
     prompts: StoredPrompts
     """Those it trains on."""
 
@@ -50,5 +52,7 @@ def open_run(path: Path) -> StoredRun:
     if not (path / CONFIG).is_file():
         raise RunFolderError(f"{path}: holds no run (no {CONFIG}); give the run.dir of a `toolrl rl`")
     if not rollouts.files(path / "rollouts"):
-        raise RunFolderError(f"{path}: no rollouts yet; they are there once the first batch is trained")
+        raise RunFolderError(f"{path}: no rollouts yet; they are there once the first batch is trained, or every item is evaluated")
+    if (path / REPLIES).is_file() or (path / SCORES).is_file():
+        return StoredRun(path, load(EvaluateConfig, [str(path / CONFIG)]), read_prompts(path / "prompts.parquet", SPLIT))
     return StoredRun(path, load(RlConfig, [str(path / CONFIG)]), read_prompts(path / "prompts.parquet"))

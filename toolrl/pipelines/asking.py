@@ -1,0 +1,122 @@
+"""Asking a model for completions, whoever it is: what `toolrl evaluate` and `toolrl distill` share.
+
+    settings ─ asked_model ─> AskedModel ─ answer(asks) ─> journal          our engines, in a stage of the session
+                                                       └─> or an endpoint   with its key from the environment
+
+An engine that is kept warm is given the weights of the model first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from toolrl.actors.engine import EnginePool
+from toolrl.actors.placement import engine_bundles
+from toolrl.actors.responder import EngineResponder
+from toolrl.actors.session import Session
+from toolrl.config.asking import DistillConfig, EvaluateConfig
+from toolrl.data.template import PromptTemplate
+from toolrl.data.tokenizer import ChatTokenizer
+from toolrl.errors import ReplyError
+from toolrl.pipelines.inputs import resolve_model
+from toolrl.rollout.replies import Ask, Key, Replies, Reply, answer_all
+from toolrl.rollout.settings import EngineSettings
+from toolrl.types import Sampling
+from toolrl.weights.gate import Gate
+
+Asking = DistillConfig | EvaluateConfig
+Each = Callable[[Ask, Reply], None]
+
+
+@dataclass(frozen=True)
+class AskedModel:
+    """A model that can be asked, checked."""
+
+    path: str
+    """Folder or hub name; or the endpoint's URL."""
+    template: PromptTemplate
+    tokenizer: ChatTokenizer | None
+    """None: an endpoint, which has its own."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells it from another model: a journal of replies is of one."""
+        return {"model": self.path, "weights": _weights(Path(self.path)), "template": self.template.source}
+
+
+def asked_model(config: Asking) -> AskedModel:
+    """Check the model that `config` names. Raises UserError kin."""
+    if config.model.is_endpoint:
+        return AskedModel(config.model.path, PromptTemplate.load(config.prompt.template), None)
+    path = resolve_model(config.model.path)
+    template = PromptTemplate.load(config.prompt.template, model_path=path)
+    return AskedModel(path, template, ChatTokenizer(path, template.chat))
+
+
+def sampling_of(config: Asking) -> Sampling:
+    """Return how one completion is sampled."""
+    section = config.sampling
+    return Sampling(n=1, temperature=section.temperature, top_p=section.top_p, max_tokens=section.max_tokens)
+
+
+def answer(
+    config: Asking, model: AskedModel, asks: Iterable[Ask], replies: Replies, session: Session, *, each: Each | None = None
+) -> dict[Key, ReplyError]:
+    """Answer what `replies` does not hold yet; returns those that have no answer. Raises RunError, or UserError kin."""
+    wanted = [ask for ask in asks if ask.key not in replies]
+    if not wanted:
+        return {}
+    if model.tokenizer is None:
+        return asyncio.run(_from_endpoint(config, model, wanted, replies, each))
+    return _from_engines(config, model, model.tokenizer, wanted, replies, session, each)
+
+
+async def _from_endpoint(config: Asking, model: AskedModel, asks: list[Ask], replies: Replies, each: Each | None) -> dict[Key, ReplyError]:
+    from toolrl.rollout.endpoint import EndpointResponder  # the client is slow to import, and engines do not need it
+
+    async with EndpointResponder(model.path, config.endpoint, render=model.template.render) as responder:
+        return await answer_all(asks, responder, replies, in_flight=config.endpoint.in_flight, each=each)
+
+
+def _from_engines(
+    config: Asking, model: AskedModel, tokenizer: ChatTokenizer, asks: list[Ask], replies: Replies, session: Session, each: Each | None
+) -> dict[Key, ReplyError]:
+    names = [f"engine-{i}" for i in range(config.engine.num)]
+    settings = [replace(EngineSettings.from_config(config, model.path, n), stop_token_ids=tokenizer.stop_ids) for n in names]
+
+    async def ask() -> dict[Key, ReplyError]:
+        engines = stage.engines(settings, config.engine, timeout_s=config.engine.sample_timeout_s)
+        warm = [engine for engine in engines if engine.started]
+        gate = Gate()
+        pool = EnginePool(engines, gate)
+        await pool.start(timeout_s=config.engine.start_timeout_s)
+        await asyncio.gather(*(engine.load(model.path) for engine in warm))
+        gate.open()
+        responder = EngineResponder(
+            pool,
+            lambda prompt: tokenizer.encode_prompt(prompt, model.template),
+            max_model_len=config.engine.max_model_len,
+            timeout_s=config.engine.sample_timeout_s,
+        )
+        return await answer_all(asks, responder, replies, in_flight=len(asks), each=each)
+
+    with session.stage(config.cluster, engine_bundles(config)) as stage:
+        return asyncio.run(ask())
+
+
+def _weights(folder: Path) -> str:
+    """Return what tells the weights in a folder from others: names, sizes and times of its files are cheap, and change with them."""
+    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    told = [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+    return blake2b("\n".join(told).encode(), digest_size=8).hexdigest() if told else ""
+
+
+def asked_of(config: Asking, model: AskedModel, prompts: str) -> Mapping[str, Any]:
+    """Return what determines the replies to `prompts`, a digest: the first line of their journal."""
+    sampling = sampling_of(config)
+    settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens, "seed": config.run.seed}
+    return {**model.identity(), **settings, "endpoint_model": config.endpoint.model, "prompts": prompts}

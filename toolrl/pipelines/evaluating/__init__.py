@@ -1,0 +1,1 @@
+"""The parts of `toolrl evaluate`: its folder, its scores, its page."""

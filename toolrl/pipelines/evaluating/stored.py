@@ -1,0 +1,115 @@
+"""The folder of an evaluation: readable by whatever reads a run, as one that sampled its items once and trained none.
+
+config.yaml       the resolved settings            rollouts/version-000000.parquet   a row an item: prompt, completion, verdict, reason
+prompt.template   how prompts were shown           prompts.parquet                   tools and references
+replies.jsonl     completions as they came         scores.json                       written last: an evaluation that has one has ended
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from toolrl.data.template import PromptTemplate
+from toolrl.errors import RunFolderError
+from toolrl.evaluation.benchmark import Outcome
+from toolrl.monitor import rollouts
+from toolrl.monitor.durable import aside_of, publish, replace_text
+from toolrl.monitor.prompts import write_prompts
+from toolrl.monitor.rollouts import storable
+from toolrl.rollout.replies import Reply
+from toolrl.types import Draw, WeightVersion
+
+SPLIT = "heldout"
+SCORES = "scores.json"
+REPLIES = "replies.jsonl"
+OFFICIAL = "official"
+"""Folder for the files of upstream's own evaluator."""
+OWN = ("category", "prompt", "official")
+"""What a row has beside the columns of a run's rollouts."""
+SCHEMA = pa.schema([*rollouts.SCHEMA, ("category", pa.string()), ("prompt", pa.string()), ("official", pa.bool_())])
+_FILES = frozenset({"config.yaml", "prompt.template", "prompts.parquet", REPLIES, SCORES, "rollouts", OFFICIAL})
+
+
+def open_folder(path: Path) -> Path:
+    """Make the folder of an evaluation, or return the one that is there. Raises RunFolderError where it holds something else."""
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"run.dir: {path} is a file; name another folder")
+    other = sorted({entry.name for entry in path.iterdir() if not entry.name.startswith(".")} - _FILES) if path.exists() else []
+    if other:
+        raise RunFolderError(f"run.dir: {path} holds no evaluation, but {', '.join(other[:3])}; name another folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"run.dir: {path} cannot be made ({error.strerror}); name another folder") from error
+    (path / SCORES).unlink(missing_ok=True)
+    return path
+
+
+def write_items(path: Path, outcomes: Sequence[Outcome], replies: Mapping[str, Reply], template: PromptTemplate, model: str) -> None:
+    """Write a row for each item, and its prompt."""
+    (path / "rollouts").mkdir(exist_ok=True)
+    (path / "prompts.parquet").unlink(missing_ok=True)
+    none = np.empty(0, np.int32)
+    write_prompts(path / "prompts.parquet", {SPLIT: (Draw(i, o.item.prompt, none, 0) for i, o in enumerate(outcomes))})
+    file = path / "rollouts" / rollouts.file_name(WeightVersion(0))
+    rows = [_row(i, outcome, replies[outcome.item.id], template, model) for i, outcome in enumerate(outcomes)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), aside_of(file), compression="zstd")
+    publish(file)
+
+
+def write_scores(path: Path, scores: Mapping[str, Any]) -> None:
+    """Write scores.json."""
+    replace_text(path / SCORES, json.dumps(scores, indent=2) + "\n")
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """Return scores.json. Raises RunFolderError where the evaluation has not ended."""
+    try:
+        found: dict[str, Any] = json.loads((path / SCORES).read_text())
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path}: no readable {SCORES} ({error}); give the folder of an evaluation that has ended") from error
+    return found
+
+
+def read_items(path: Path, columns: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the named columns of every item, in order. Raises RunFolderError where there are none."""
+    file = path / "rollouts" / rollouts.file_name(WeightVersion(0))
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(file, columns=list(columns)).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise RunFolderError(f"{path}: no items of an evaluation ({error}); give the folder of one that has ended") from error
+    return rows
+
+
+def _row(number: int, outcome: Outcome, reply: Reply, template: PromptTemplate, model: str) -> dict[str, Any]:
+    verdict = outcome.ours
+    return {
+        "version": 0,
+        "draw": number,
+        "sample": 0,
+        "attempt": 1,
+        "trained": False,
+        "prompt_id": outcome.item.id,
+        "engine": model,
+        "reward": verdict.reward,
+        "reason": str(verdict.reason),
+        "path": verdict.path,
+        "expected": storable(verdict.expected),
+        "got": storable(verdict.got),
+        "format_right": verdict.format_right,
+        "content_right": verdict.content_right,
+        "num_tokens": reply.completion_tokens,
+        "finish_reason": reply.finish_reason,
+        "oldest_version": 0,
+        "text": storable(reply.text),
+        "category": outcome.item.category,
+        "prompt": storable(json.dumps(template.render(outcome.item.prompt), ensure_ascii=False)),
+        "official": outcome.official,
+    }
