@@ -14,9 +14,19 @@ from toolrl.calls.assign import match_calls
 from toolrl.calls.bfcl.values import LEFT_OUT, told
 from toolrl.calls.fault import Difference, Fault, describe, step
 from toolrl.calls.latest import kept
-from toolrl.calls.match import differences, kind_of, same_text
+from toolrl.calls.match import differences, equal, explain, kind_of, same_text
 from toolrl.calls.schema import ABSENT, Place, arguments_of
-from toolrl.types import AcceptedCall, Json, Reason, Tool, ToolCall
+from toolrl.types import AcceptedCall, Json, Prompt, Reason, Tool, ToolCall
+
+
+def explain_strict(predicted: Sequence[ToolCall], prompt: Prompt) -> Fault | None:
+    """Return None where `predicted` is the reference of `prompt` or takes its accepted values, else the first thing wrong with it."""
+    if not prompt.accepted:
+        return explain(predicted, prompt.reference, prompt.tools)
+    fault = explain_accepted(predicted, prompt.accepted, prompt.tools)
+    if fault is None or equal(predicted, prompt.reference, prompt.tools):  # BFCL's label may forget to accept its own answer
+        return None
+    return fault
 
 
 def explain_accepted(predicted: Sequence[ToolCall], accepted: Sequence[AcceptedCall], tools: Sequence[Tool]) -> Fault | None:

@@ -34,6 +34,8 @@ class Official:
     """Category -> accuracy as upstream's program reports it, where it reports one."""
     not_run: str = ""
     """Why there is none, and what to do; empty where there is."""
+    note: str = ""
+    """Whose program or rules these are where that is not plain, and what they could not judge."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ def judged(prompt: Prompt, text: str, explain: Callable[[Sequence[ToolCall]], Fa
     fault = calls if isinstance(calls, Fault) else explain(calls)
     if fault is None:
         return Verdict(1.0, Reason.CORRECT, format_right=form_right(text), content_right=True)
-    content = content_right(find_calls(text), prompt.reference, prompt.tools)
+    found = find_calls(text)
+    content = content_right(found, prompt.reference, prompt.tools) or (found is not None and explain(found) is None)
     return Verdict(0.0, fault.reason, fault.path, fault.expected, fault.got, form_right(text), content)
 
 

@@ -16,12 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from toolrl.calls.accept import explain_accepted
+from toolrl.calls.accept import explain_strict
 from toolrl.calls.bfcl import accepted_of, bfcl_accepts, explain_bfcl
 from toolrl.calls.fault import Fault, shown
 from toolrl.calls.jsontext import MAX_CHARS, JsonError, scan, skip_space
 from toolrl.calls.lenient import content_right, find_calls, quotes_matter
-from toolrl.calls.match import equal, explain
 from toolrl.calls.paper import LooseCall, canonical, explain_paper, parse_paper
 from toolrl.calls.parse import CALL, END_CALL, END_THINK, FENCE, THINK, Answer, Calls, parse, read_list
 from toolrl.reward.findings import RIGHT, Block, Findings
@@ -68,12 +67,7 @@ class StrictMode:
         return Block(match, match or _names_right(calls, prompt))
 
     def _explain(self, calls: Sequence[ToolCall], prompt: Prompt) -> Fault | None:
-        if not prompt.accepted:
-            return explain(calls, prompt.reference, prompt.tools)
-        fault = explain_accepted(calls, prompt.accepted, prompt.tools)
-        if fault is None or equal(calls, prompt.reference, prompt.tools):  # BFCL's label may forget to accept its own answer
-            return None
-        return fault
+        return explain_strict(calls, prompt)
 
     def _forgiven(self, calls: Sequence[ToolCall], prompt: Prompt) -> bool:
         """Whether calls that are wrong are right under a lenient reading."""
