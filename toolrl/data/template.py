@@ -37,13 +37,15 @@ MARK = "%% chat template"
 HISTORY_THINK = "The request needs a tool, so I call it."
 """Reasoning of a history turn that gives none: the model must not be shown an empty think block."""
 
-_HIDDEN = frozenset({ORIGIN_TYPE, ORIGIN_LANGUAGE})
-_VALUES = frozenset({"default", "enum", "const", "examples"})
+HIDDEN = frozenset({ORIGIN_TYPE, ORIGIN_LANGUAGE})
+"""Keywords of a schema that the model is not shown."""
+VALUES = frozenset({"default", "enum", "const", "examples"})
 """Keywords that hold values, in which a key is no keyword."""
-_NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 """Keywords that hold schemas by name."""
+FIELD = re.compile(r"\{(tools|tools_compact)\}")
+"""A field of the system message."""
 _MARK_LINE = re.compile(rf"^[ \t]*{MARK}[ \t]*$", re.MULTILINE)
-_FIELD = re.compile(r"\{(tools|tools_compact)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class PromptTemplate:
             template = cls._parsed(name_or_path, path.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
             raise ConfigError(f"prompt template: {path} is not UTF-8 text ({error}); save it as UTF-8") from error
-        if not _FIELD.search(template.text):
+        if not FIELD.search(template.text):
             raise ConfigError(f"prompt template: {path} holds neither {{tools}} nor {{tools_compact}}; put one where the tools shall stand")
         return template
 
@@ -106,7 +108,7 @@ class PromptTemplate:
     def render(self, prompt: Prompt) -> list[dict[str, str]]:
         """Return the conversation for a chat template: `{"role", "content"}` a turn, the system message first."""
         lines = {"tools": _json_line, "tools_compact": _compact_line}
-        system = _FIELD.sub(lambda found: "\n".join(map(lines[found[1]], prompt.tools)), self.text)
+        system = FIELD.sub(lambda found: "\n".join(map(lines[found[1]], prompt.tools)), self.text)
         turns = list(prompt.messages)
         if turns and turns[0].role == "system":
             system = f"{system}\n\n{turns.pop(0).content}"
@@ -129,13 +131,13 @@ def _shown(schema: Json) -> Json:
         return [_shown(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    return {key: _shown_value(key, value) for key, value in schema.items() if key not in _HIDDEN}
+    return {key: _shown_value(key, value) for key, value in schema.items() if key not in HIDDEN}
 
 
 def _shown_value(keyword: str, value: Json) -> Json:
-    if keyword in _VALUES:
+    if keyword in VALUES:
         return value
-    if keyword in _NAMED and isinstance(value, Mapping):
+    if keyword in NAMED and isinstance(value, Mapping):
         return {name: _shown(schema) for name, schema in value.items()}
     return _shown(value)
 

@@ -51,6 +51,11 @@ class ChatTokenizer:
         """Number of token ids."""
         return len(self._tokenizer)
 
+    @property
+    def chat_template(self) -> str:
+        """The chat template that writes conversations without tools, in Jinja."""
+        return str(self._tokenizer.get_chat_template())
+
     def encode_prompt(self, prompt: Prompt, template: PromptTemplate) -> NDArray[np.int32]:
         """Return the token ids [T] of a prompt, up to and including the header of the assistant's turn.
 
