@@ -28,6 +28,9 @@ def ranks(ray_cluster):
             self.shards.append(shard)
             return 4, {"learner/loss": 0.5}, {}
 
+        def sft_losses(self, shard):
+            return [(float(row.token_ids[0]), len(row.token_ids) - row.prompt_tokens) for micro in shard.micro_batches for row in micro]
+
         def got(self):
             return self.shards
 
@@ -73,3 +76,11 @@ def test_demonstrations_are_shared_out_in_the_same_way(ranks):
     assert held[2] == held[3]
     assert sorted(held[0] + held[2]) == list(range(6))
     assert report.optimizer_steps == 4
+
+
+@pytest.mark.parametrize("share", [1, 2, 4])
+def test_the_loss_of_each_demonstration_comes_back_once(ranks, share):
+    config = LearnerConfig(num_ranks=4, sequence_parallel=share, max_tokens_per_microbatch=64)
+    rows = [Demonstration(np.full(4 + i, i, np.int32), 1) for i in range(9)]
+    losses = asyncio.run(LearnerGroup(ranks, config).sft_losses(rows))
+    assert sorted(losses) == [(float(i), 3 + i) for i in range(9)]

@@ -63,6 +63,49 @@ def test_a_contradiction_names_the_key_what_was_got_and_what_to_do(override, mes
     assert problems(*GOOD, override) == (message,)
 
 
+ENGINES = ("eval.heldout=h.jsonl",)
+ON_GPU = (*ENGINES, "cluster.device=cuda", "cluster.colocated=true", "weights.backend=ipc")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["learner.warmup_share=10"], "learner.warmup_share: got 10.0; set it to 1 or less, as in 0.1 for a tenth of the run"),
+        (
+            ["learner.warmup_share=0.1", "learner.warmup_steps=5"],
+            "learner.warmup_share: got 0.1 beside learner.warmup_steps=5; set one of them to 0",
+        ),
+        (["loop.epochs=-1"], "loop.epochs: got -1.0; set it to 0 or more"),
+        (["data.subset=50-0"], "data.subset: got '50-0'; write two ends in percent of the dialogues, the lower first, as in 0-50"),
+        (
+            [*ENGINES, "engine.max_model_len=4200"],
+            "engine.max_model_len: got 4200, prompts and completions may have 5120 tokens; set it to 5120 or 0",
+        ),
+        ([*ENGINES, "weights.backend=nccl"], "weights.backend: nccl needs cluster.device=cuda; use gloo"),
+        ([*ENGINES, "weights.backend=ipc"], "weights.backend: ipc needs cluster.colocated=true; use nccl, or gloo on CPU"),
+        ([*ON_GPU[:-1]], "weights.backend: got gloo with cluster.colocated=true; use ipc, which hands weights over within a GPU"),
+        (
+            [*ON_GPU, "learner.num_ranks=2"],
+            "learner.num_ranks: got 2 with cluster.colocated=true; each rank shares a GPU with one of the "
+            "engine.num × engine.tensor_parallel = 1 engine workers, set it to 1",
+        ),
+        (
+            [*ENGINES, "reward.functions.binary=0"],
+            "reward.functions: every weight is 0, so no answer would be better than another; set one above 0",
+        ),
+    ],
+)
+def test_a_contradiction_of_supervised_training_is_told_too(overrides, message):
+    with pytest.raises(ConfigError) as caught:
+        load(SftConfig, [*GOOD, *overrides])
+    assert caught.value.problems == (message,)
+
+
+@pytest.mark.parametrize("overrides", [[], ON_GPU, ON_GPU[1:], ["weights.backend=nccl"], ["learner.warmup_share=0.1", "loop.epochs=20"]])
+def test_without_prompts_to_answer_nothing_is_asked_of_engines(overrides):
+    load(SftConfig, [*GOOD, *overrides])
+
+
 @pytest.mark.parametrize(
     ("arguments", "functions"),
     [

@@ -6,6 +6,7 @@ from toolrl.cli.main import main
 from toolrl.config.load import load
 from toolrl.config.remarks import remarks
 from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
 
 GOOD = ("model.path=m", "data.train=t.jsonl")
 
@@ -23,6 +24,22 @@ GOOD = ("model.path=m", "data.train=t.jsonl")
 def test_a_setting_that_does_nothing_or_not_what_it_is_for_is_told(settings, said):
     (told,) = remarks(load(RlConfig, [*GOOD, *settings]))
     assert told.startswith(f"note: {said}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["data.reasoning=false", "eval.heldout=h"], "data.reasoning=false: binary wants reasoning before the calls"),
+        (["data.reasoning=false", "eval.heldout=h", "reward.functions={no_think: 1, format: 0.2}"], "data.reasoning=false: format wants"),
+        (["data.reasoning=false", "eval.heldout=h", "reward.functions={no_think: 1}"], None),
+        (["data.reasoning=false"], None),  # nothing is judged
+        (["learner.minibatches=4"], "learner.minibatches=4: without effect here"),
+        ([], None),
+    ],
+)
+def test_supervised_training_is_told_what_its_reward_cannot_give(settings, said):
+    told = remarks(load(SftConfig, [*GOOD, "learner.max_tokens_per_microbatch=16384", *settings]))
+    assert [line.startswith(f"note: {said}") for line in told] == ([True] if said else [])
 
 
 @pytest.mark.parametrize(

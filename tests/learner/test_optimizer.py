@@ -134,6 +134,13 @@ def test_schedules_by_hand(schedule, expected):
     assert [factor(step) for step in range(7)] == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_warm_up_may_be_a_share_of_the_run():
+    """A third of six steps are the two of the schedules above."""
+    warmups = [{"warmup_share": 1 / 3}, {"warmup_steps": 2}]
+    by_share, by_steps = (schedule_factor(LearnerConfig(schedule="cosine", **warmup), 6) for warmup in warmups)
+    assert [by_share(step) for step in range(7)] == [by_steps(step) for step in range(7)]
+
+
 def test_a_schedule_scales_the_rate_of_every_group_alike():
     optimizer = build_optimizer(Model(), LearnerConfig(optimizer="muon", lr=1.0, muon_lr=8.0))
     build_schedule(LearnerConfig(warmup_steps=3), total_steps=10)(optimizer)

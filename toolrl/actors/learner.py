@@ -75,8 +75,12 @@ class LearnerGroup:
 
     async def sft_step(self, rows: Sequence[Demonstration]) -> StepReport:
         """Take one optimizer step of cross-entropy. Raises LearnerError or DeadlineError."""
-        shards = shard_demonstrations(rows, num_ranks=self._config.data_parallel, max_tokens=self._config.max_tokens_per_microbatch)
-        return await self._step("training demonstrations", "sft_step", shards)
+        return await self._step("training demonstrations", "sft_step", self._demonstration_shards(rows))
+
+    async def sft_losses(self, rows: Sequence[Demonstration]) -> list[tuple[float, int]]:
+        """Return sum of losses (nats) and number of tokens of each demonstration, in any order. Raises LearnerError or DeadlineError."""
+        found = await self._each("measuring demonstrations", "sft_losses", self._demonstration_shards(rows))
+        return [loss for losses in found[:: self._config.sequence_parallel] for loss in losses]
 
     async def connect(self) -> None:
         """Form a transfer group with the engines, in place of the one before."""
@@ -112,6 +116,9 @@ class LearnerGroup:
     async def export(self, folder: Path, *, timeout_s: float) -> None:
         """Write the weights as a Hugging Face folder."""
         await self._all("exporting the model", "export", str(folder), timeout_s=timeout_s)
+
+    def _demonstration_shards(self, rows: Sequence[Demonstration]) -> Sequence[DemonstrationShard]:
+        return shard_demonstrations(rows, num_ranks=self._config.data_parallel, max_tokens=self._config.max_tokens_per_microbatch)
 
     def _shards(self, batch: Batch) -> Sequence[RankShard]:
         """Return what each group of ranks with the same sequences does with a batch."""
@@ -198,6 +205,10 @@ class LearnerActor:
         """Train demonstrations with the others."""
         metrics = self._learner.sft_step(shard)
         return self._learner.optimizer_steps, metrics, {}
+
+    def sft_losses(self, shard: DemonstrationShard) -> list[tuple[float, int]]:
+        """Measure demonstrations with the others."""
+        return self._learner.sft_losses(shard)
 
     def _groups(self, shard: RankShard) -> dict[int, Group]:
         groups = fetch("groups to train", list(shard.handles.values()), timeout_s=self._fetch_timeout_s)

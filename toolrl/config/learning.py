@@ -89,6 +89,8 @@ class LearnerConfig:
     """Learning rate after the warm-up: constant, linear (to 0) or cosine (to 0)."""
     warmup_steps: int = 0
     """Optimizer steps of linear warm-up."""
+    warmup_share: float = 0.0
+    """The same as a share of the run's optimizer steps, as in 0.1; for `learner.warmup_steps: 0`."""
     clip_grad_norm: float = 1.0
     """Largest global gradient norm; 0 does not clip."""
     lora_rank: int = 0

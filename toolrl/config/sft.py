@@ -16,7 +16,7 @@ class SftDataConfig:
     train: str = ""
     """Demonstrations: what `toolrl distill` wrote, a JSONL file of rows with a `completion`, or `demo://sft`."""
     heldout: str = ""
-    """Demonstrations for the held-out loss, none of them in `train`; empty: none is measured."""
+    """Demonstrations for the held-out loss, none of them in `train`, or `demo://sft-heldout`; empty: none is measured."""
     subset: str = ""
     """Part of `train`, in percent of its dialogues, as in 0-50; empty: all. Parts that do not meet share no dialogue."""
     reasoning: bool = True
@@ -35,6 +35,8 @@ class SftLoopConfig:
 
     rows_per_batch: int = 16
     """Demonstrations of one optimizer step."""
+    epochs: float = 0.0
+    """Passes over the demonstrations, behind the copying warm-up, rounded up to whole steps; 0: `run.steps` counts instead."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ AT_LEAST_ZERO = (
     "algo.entropy_coef", "algo.loss_constant", "algo.overlong_buffer", "algo.importance_floor", "algo.mismatch_bound",
     "learner.lora_rank", "learner.persistent_elements", "learner.prefetch_elements",
     "learner.warmup_steps", "learner.weight_decay", "learner.clip_grad_norm", "weights.probe_every", "eval.every", "eval.temperature",
-    "checkpoint.every", "cluster.num_cpus", "data.copy_warmup_steps", "run.seed", "data.limit", "endpoint.requests_per_minute",
+    "checkpoint.every", "cluster.num_cpus", "data.copy_warmup_steps", "loop.epochs", "learner.warmup_share", "run.seed", "data.limit", "endpoint.requests_per_minute",
     "endpoint.prompt_price", "endpoint.completion_price",
 )  # fmt: skip
 ABOVE_ZERO = (
@@ -157,6 +157,10 @@ def _learner(learner: LearnerConfig) -> Iterator[str]:
     for name, beta in (("beta1", learner.beta1), ("beta2", learner.beta2)):
         if not 0 <= beta < 1:
             yield f"learner.{name}: got {beta}; set it to 0 or more and below 1"
+    if learner.warmup_share > 1:
+        yield f"learner.warmup_share: got {learner.warmup_share}; set it to 1 or less, as in 0.1 for a tenth of the run"
+    if learner.warmup_share and learner.warmup_steps:
+        yield f"learner.warmup_share: got {learner.warmup_share} beside learner.warmup_steps={learner.warmup_steps}; set one of them to 0"
     if learner.optimizer == "muon" and learner.lora_rank:
         yield "learner.optimizer: muon is for whole matrices; use adamw with learner.lora_rank, or set that to 0"
     if learner.optimizer == "muon" and learner.offload_optimizer:
@@ -174,16 +178,25 @@ def _algo(algo: AlgoConfig, max_tokens: int) -> Iterator[str]:
         yield f"algo.importance_floor: got {algo.importance_floor}; set it below algo.importance_cap={algo.importance_cap}"
 
 
-def _colocated(config: RlConfig) -> Iterator[str]:
+def _engines(config: RlConfig | SftConfig, need: int) -> Iterator[str]:
+    """Look at engines that the learner sends its weights to; `need` is the longest prompt and completion, in tokens."""
+    if config.max_model_len < need:
+        yield f"engine.max_model_len: got {config.max_model_len}, prompts and completions may have {need} tokens; set it to {need} or 0"
+    if config.cluster.colocated:
+        yield from _colocated(config)
+    elif config.weights.backend == "ipc":
+        yield "weights.backend: ipc needs cluster.colocated=true; use nccl, or gloo on CPU"
+    elif config.weights.backend == "nccl" and config.cluster.device == "cpu":
+        yield "weights.backend: nccl needs cluster.device=cuda; use gloo"
+    yield from function_problems(config.reward.functions)
+
+
+def _colocated(config: RlConfig | SftConfig) -> Iterator[str]:
     workers = config.engine.num * config.engine.tensor_parallel
     if config.cluster.device == "cpu":
         yield "cluster.colocated: got true with cluster.device=cpu; there is no GPU to share, set it to false"
     if config.weights.backend != "ipc":
         yield f"weights.backend: got {config.weights.backend} with cluster.colocated=true; use ipc, which hands weights over within a GPU"
-    if config.loop.max_staleness:
-        yield (
-            f"loop.max_staleness: got {config.loop.max_staleness} with cluster.colocated=true; engine and learner take turns, set it to 0"
-        )
     if config.learner.num_ranks != workers:
         yield (
             f"learner.num_ranks: got {config.learner.num_ranks} with cluster.colocated=true; each rank shares a GPU with one of the "
@@ -201,8 +214,6 @@ def _rl(config: RlConfig) -> Iterator[str]:
     if config.sampling.top_p > 1:
         yield f"sampling.top_p: got {config.sampling.top_p}; set it to 1 or less"
     need = config.data.max_prompt_tokens + config.sampling.max_tokens
-    if config.max_model_len < need:
-        yield f"engine.max_model_len: got {config.max_model_len}, prompts and completions may have {need} tokens; set it to {need} or 0"
     if config.learner.max_tokens_per_microbatch < need:
         yield (
             f"learner.max_tokens_per_microbatch: got {config.learner.max_tokens_per_microbatch}, the longest sequence has {need} tokens; "
@@ -210,13 +221,11 @@ def _rl(config: RlConfig) -> Iterator[str]:
         )
     if config.loop.prompts_per_batch < config.learner.minibatches:
         yield f"learner.minibatches: got {config.learner.minibatches} for {config.loop.prompts_per_batch} groups in a batch; lower it"
-    if config.cluster.colocated:
-        yield from _colocated(config)
-    elif config.weights.backend == "ipc":
-        yield "weights.backend: ipc needs cluster.colocated=true; use nccl, or gloo on CPU"
-    elif config.weights.backend == "nccl" and config.cluster.device == "cpu":
-        yield "weights.backend: nccl needs cluster.device=cuda; use gloo"
-    yield from function_problems(config.reward.functions)
+    if config.cluster.colocated and config.loop.max_staleness:
+        yield (
+            f"loop.max_staleness: got {config.loop.max_staleness} with cluster.colocated=true; engine and learner take turns, set it to 0"
+        )
+    yield from _engines(config, need)
     yield from _algo(config.algo, config.sampling.max_tokens)
 
 
@@ -228,3 +237,5 @@ def _sft(config: SftConfig) -> Iterator[str]:
             f"learner.max_tokens_per_microbatch: got {config.learner.max_tokens_per_microbatch}, the longest row may have "
             f"data.max_tokens={config.data.max_tokens}; set it to that or more"
         )
+    if config.eval.heldout:  # else nothing is started that these settings could be wrong for
+        yield from _engines(config, config.data.max_tokens + config.eval.max_tokens)

@@ -1,6 +1,7 @@
-"""Held-out reward of the live weights: every prompt once sampled and once greedy, all in flight at once.
+"""What a run measures on what it does not learn from: the reward of the live weights, and the loss on demonstrations.
 
-prompts ─> Draws (fixed seeds) ─> Engines.sample ─> Scorer.score ─> metrics with their standard errors
+prompts ─> Draws (fixed seeds) ─> Engines.sample, sampled and greedy, all in flight at once ─> Scorer.score ─> metrics with standard errors
+demonstrations ─> the learner's losses, one for each ─> mean over all tokens
 
 The seeds are the same at every evaluation, so that two versions are compared on the same noise. Verifier failures
 leave the means; they are counted.
@@ -16,39 +17,35 @@ from toolrl.protocols import Engines, Scorer
 from toolrl.types import Draw, GroupRef, Sampling, Verdict, WeightVersion
 
 GREEDY = 0.0
+Judged = Sequence[tuple[GroupRef, Sequence[Verdict]]]
 
 
 class HeldoutEvaluator:
-    """Implements `protocols.Evaluator` over the engines and reward workers of the run itself."""
+    """Implements `protocols.Evaluator` over the engines and reward workers of the run itself.
 
-    def __init__(self, draws: Sequence[Draw], *, engines: Engines, scorer: Scorer, temperature: float, max_tokens: int) -> None:
+    Args:
+        draws: The prompts.
+        engines: Answer them.
+        scorer: Judges the answers.
+        temperature: Of the sampled answers; None: there are greedy ones only.
+        max_tokens: Longest answer.
+    """
+
+    def __init__(self, draws: Sequence[Draw], *, engines: Engines, scorer: Scorer, temperature: float | None, max_tokens: int) -> None:
         self._draws = draws
         self._engines = engines
         self._scorer = scorer
-        self._temperature = temperature
+        self._temperatures = (GREEDY,) if temperature is None else (GREEDY, temperature)
         self._max_tokens = max_tokens
 
     async def evaluate(self, version: WeightVersion) -> Mapping[str, float]:
         """Return the metrics of the live weights; `version` names them in errors raised by the parts."""
-        sampled, greedy = await asyncio.gather(self._pass(self._temperature), self._pass(GREEDY))
-        verdicts, lengths = _flatten(sampled)
-        greedy_verdicts, _ = _flatten(greedy)
-        reward, stderr = _mean([v.reward for v in verdicts])
-        greedy_reward, greedy_stderr = _mean([v.reward for v in greedy_verdicts])
-        return {
-            "heldout/reward": reward,
-            "heldout/stderr": stderr,
-            "heldout/greedy": greedy_reward,
-            "heldout/greedy_stderr": greedy_stderr,
-            "heldout/format_right": _mean([None if v.reason.is_failure else float(v.format_right) for v in verdicts])[0],
-            "heldout/content_right": _mean([None if v.reason.is_failure else float(v.content_right) for v in verdicts])[0],
-            "heldout/greedy_format_right": _mean([None if v.reason.is_failure else float(v.format_right) for v in greedy_verdicts])[0],
-            "heldout/greedy_content_right": _mean([None if v.reason.is_failure else float(v.content_right) for v in greedy_verdicts])[0],
-            "heldout/completion_tokens_mean": _mean([float(n) for n in lengths])[0],
-            "heldout/failed": float(sum(v.reason.is_failure for v in (*verdicts, *greedy_verdicts))),
-        }
+        greedy, *sampled = await asyncio.gather(*map(self._pass, self._temperatures))
+        verdicts = [v for groups in (greedy, *sampled) for v in _flatten(groups)[0]]
+        metrics = _greedy(greedy) | {"heldout/failed": float(sum(v.reason.is_failure for v in verdicts))}
+        return _sampled(sampled[0]) | metrics if sampled else metrics
 
-    async def _pass(self, temperature: float) -> list[tuple[GroupRef, Sequence[Verdict]]]:
+    async def _pass(self, temperature: float) -> Judged:
         sampling = Sampling(n=1, temperature=temperature, top_p=1.0, max_tokens=self._max_tokens)
 
         async def one(draw: Draw) -> tuple[GroupRef, Sequence[Verdict]]:
@@ -58,7 +55,50 @@ class HeldoutEvaluator:
         return await asyncio.gather(*map(one, self._draws))
 
 
-def _flatten(groups: Sequence[tuple[GroupRef, Sequence[Verdict]]]) -> tuple[list[Verdict], list[int]]:
+def loss_metrics(losses: Sequence[tuple[float, int]]) -> dict[str, float]:
+    """Return the mean loss of all tokens of some demonstrations and its standard error.
+
+    `mean = Σ L / Σ T` over demonstrations with summed loss L and T tokens. Tokens of one demonstration depend on each other, so the error is
+    that of a ratio over demonstrations: `sqrt(n / (n - 1) Σ (L - mean T)²) / Σ T`.
+
+    Args:
+        losses: Summed loss in nats, and number of tokens, of each demonstration.
+    """
+    tokens = sum(number for _, number in losses)
+    mean = math.fsum(loss for loss, _ in losses) / tokens
+    scatter = math.fsum((loss - mean * number) ** 2 for loss, number in losses) * len(losses) / max(len(losses) - 1, 1)
+    return {"heldout/loss": mean, "heldout/loss_stderr": math.sqrt(scatter) / tokens}
+
+
+def _sampled(groups: Judged) -> dict[str, float]:
+    verdicts, lengths = _flatten(groups)
+    reward, stderr = _mean([v.reward for v in verdicts])
+    return {
+        "heldout/reward": reward,
+        "heldout/stderr": stderr,
+        "heldout/format_right": _share(verdicts, "format_right"),
+        "heldout/content_right": _share(verdicts, "content_right"),
+        "heldout/completion_tokens_mean": _mean([float(n) for n in lengths])[0],
+    }
+
+
+def _greedy(groups: Judged) -> dict[str, float]:
+    verdicts, lengths = _flatten(groups)
+    reward, stderr = _mean([v.reward for v in verdicts])
+    return {
+        "heldout/greedy": reward,
+        "heldout/greedy_stderr": stderr,
+        "heldout/greedy_format_right": _share(verdicts, "format_right"),
+        "heldout/greedy_content_right": _share(verdicts, "content_right"),
+        "heldout/greedy_completion_tokens_mean": _mean([float(n) for n in lengths])[0],
+    }
+
+
+def _share(verdicts: Sequence[Verdict], what: str) -> float:
+    return _mean([None if v.reason.is_failure else float(getattr(v, what)) for v in verdicts])[0]
+
+
+def _flatten(groups: Judged) -> tuple[list[Verdict], list[int]]:
     return [v for _, verdicts in groups for v in verdicts], [n for group, _ in groups for n in group.completion_tokens]
 
 

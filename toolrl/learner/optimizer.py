@@ -160,10 +160,12 @@ def schedule_factor(settings: LearnerConfig, total_steps: int) -> Callable[[int]
         total_steps: Optimizer steps of the run; the decay ends there.
     """
 
+    warmup = settings.warmup_steps or round(settings.warmup_share * total_steps)
+
     def factor(step: int) -> float:
-        if step < settings.warmup_steps:
-            return (step + 1) / (settings.warmup_steps + 1)
-        progress = min(1.0, (step - settings.warmup_steps) / max(1, total_steps - settings.warmup_steps))
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))
         match settings.schedule:
             case "linear":
                 return 1 - progress

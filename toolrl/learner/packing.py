@@ -84,6 +84,11 @@ class Demonstration:
     prompt_tokens: int
 
 
+def trained_tokens(row: Demonstration) -> int:
+    """Return how many tokens of a demonstration have a loss. The first token of a sequence has none: nothing predicts it."""
+    return len(row.token_ids) - max(row.prompt_tokens, 1)
+
+
 @dataclass(frozen=True, slots=True)
 class DemonstrationShard:
     """What one rank does with the demonstrations of one optimizer step."""

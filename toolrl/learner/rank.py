@@ -1,6 +1,6 @@
 """One rank of the learner group.
 
-    setup ─> step | sft_step | logprobs | save | load | export | offload, onload ─> close
+    setup ─> step | sft_step | sft_losses | logprobs | save | load | export | offload, onload ─> close
 
 Every method after `setup` is collective: all ranks call it, in the same order, each with its own shard. One process holds one rank.
 """
@@ -149,6 +149,12 @@ class LearnerRank:
         micro_batches = [demonstration_tokens(rows, self._device) for rows in shard.micro_batches]
         metrics = supervised_step(self._ready, micro_batches, self._ranks)
         return metrics | {"learner/step_s": time.perf_counter() - started}
+
+    def sft_losses(self, shard: DemonstrationShard) -> list[tuple[float, int]]:
+        """Return sum of losses and number of tokens of each of this rank's demonstrations, in the order of the shard; trains nothing."""
+        from toolrl.learner.supervised import supervised_losses
+
+        return supervised_losses(self._ready, shard.micro_batches, self._device)
 
     def logprobs(self, sequences: Sequence[NDArray[np.int32]], temperature: float) -> list[NDArray[np.float32]]:
         """Return the log-probabilities of tokens 1 to T - 1 of each sequence, given what precedes them; the same on every rank.

@@ -1,12 +1,15 @@
-"""One optimizer step of supervised training on one rank: cross-entropy on the tokens behind each prompt."""
+"""Supervised training on one rank: cross-entropy on the tokens behind each prompt, as an optimizer step or only measured."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from toolrl.algo.cross_entropy import cross_entropy
-from toolrl.learner.collate import Tokens
+from toolrl.learner.collate import Tokens, demonstration_tokens
 from toolrl.learner.measure import Meter, Ranks
+from toolrl.learner.packing import Demonstration, trained_tokens
 from toolrl.learner.trainer import Trainer
 
 
@@ -37,3 +40,15 @@ def supervised_step(trainer: Trainer, micro_batches: Sequence[Tokens], ranks: Ra
         "learner/padding_share": 1 - total["real"] / total["computed"],
         **{f"learner/{part}": total[part] for part in ("forward_s", "backward_s", "optimizer_s")},
     }
+
+
+def supervised_losses(trainer: Trainer, micro_batches: Sequence[Sequence[Demonstration]], device: str) -> list[tuple[float, int]]:
+    """Return the sum of the losses, in nats, and the number of their tokens for each demonstration; nothing is trained. Collective."""
+    found: list[tuple[float, int]] = []
+    for rows in micro_batches:
+        with torch.no_grad():
+            logp, _ = trainer.forward(demonstration_tokens(rows, device), temperature=1.0)
+        counts = [trained_tokens(row) for row in rows]
+        sums = [float(part.double().sum()) for part in torch.split(cross_entropy(logp), counts)] if rows else []
+        found += zip(sums, counts, strict=True)
+    return found

@@ -76,7 +76,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("heldout/greedy_format_right", "share", "Greedy held-out completions of the right form."),
     Metric("heldout/greedy_content_right", "share", "Greedy held-out completions whose calls are right under a lenient parse."),
     Metric("heldout/completion_tokens_mean", "tokens", "Mean length of a sampled held-out completion."),
+    Metric("heldout/greedy_completion_tokens_mean", "tokens", "Mean length of a greedy held-out completion."),
     Metric("heldout/failed", "completions", "Held-out completions whose verifier failed."),
+    Metric("heldout/loss", "nats", "Cross-entropy on held-out demonstrations, mean over all their completions' tokens; `toolrl sft`."),
+    Metric("heldout/loss_stderr", "nats", "Standard error of `heldout/loss`, over demonstrations."),
     Metric(
         "learner/loss",
         "nats",
