@@ -56,8 +56,8 @@ AT_LEAST_ZERO = (
     "algo.entropy_coef", "algo.loss_constant", "algo.overlong_buffer", "algo.importance_floor", "algo.mismatch_bound",
     "learner.lora_rank", "learner.persistent_elements", "learner.prefetch_elements",
     "learner.warmup_steps", "learner.weight_decay", "learner.clip_grad_norm", "weights.probe_every", "eval.every", "eval.temperature",
-    "checkpoint.every", "cluster.num_cpus", "data.copy_warmup_steps", "loop.epochs", "learner.warmup_share", "run.seed", "data.limit", "endpoint.requests_per_minute",
-    "endpoint.prompt_price", "endpoint.completion_price",
+    "checkpoint.every", "cluster.num_cpus", "data.copy_warmup_steps", "loop.epochs", "learner.warmup_share", "run.seed", "data.limit",
+    "endpoint.requests_per_minute", "endpoint.prompt_price", "endpoint.completion_price",
 )  # fmt: skip
 ABOVE_ZERO = (
     "sampling.top_p", "engine.kv_cache_gib", "engine.gpu_memory_utilization", "engine.cpus",

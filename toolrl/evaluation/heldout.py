@@ -58,8 +58,8 @@ class HeldoutEvaluator:
 def loss_metrics(losses: Sequence[tuple[float, int]]) -> dict[str, float]:
     """Return the mean loss of all tokens of some demonstrations and its standard error.
 
-    `mean = Σ L / Σ T` over demonstrations with summed loss L and T tokens. Tokens of one demonstration depend on each other, so the error is
-    that of a ratio over demonstrations: `sqrt(n / (n - 1) Σ (L - mean T)²) / Σ T`.
+    `mean = Σ L / Σ T` over n demonstrations, each with a summed loss L and T tokens. Tokens of one demonstration depend on each other, so
+    the error is that of a ratio over demonstrations: `sqrt(n / (n - 1) Σ (L - mean T)²) / Σ T`.
 
     Args:
         losses: Summed loss in nats, and number of tokens, of each demonstration.

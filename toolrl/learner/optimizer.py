@@ -159,7 +159,6 @@ def schedule_factor(settings: LearnerConfig, total_steps: int) -> Callable[[int]
         settings: Kind and warm-up.
         total_steps: Optimizer steps of the run; the decay ends there.
     """
-
     warmup = settings.warmup_steps or round(settings.warmup_share * total_steps)
 
     def factor(step: int) -> float:
