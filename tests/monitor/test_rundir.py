@@ -13,6 +13,7 @@ from toolrl.algo.advantage import trajectories
 from toolrl.config.learning import AlgoConfig
 from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
 from toolrl.errors import ConfigError, LearnerError, PlacementError, RunFolderError
 from toolrl.monitor import rollouts
 from toolrl.monitor.lines import JsonlSink, read_lines
@@ -140,7 +141,32 @@ def test_every_pattern_of_settings_that_may_change_means_something():
 
     from toolrl.config.load import settings
 
-    assert [pattern for pattern in MAY_CHANGE if not any(fnmatch(key, pattern) for key in settings(RlConfig))] == []
+    known = {**settings(RlConfig), **settings(SftConfig)}
+    assert [pattern for pattern in MAY_CHANGE if not any(fnmatch(key, pattern) for key in known)] == []
+
+
+def test_a_supervised_run_has_a_folder_of_its_own_kind(tmp_path):
+    supervised = load(SftConfig, ["model.path=demo://blank", "data.train=demo://sft"])
+    RunFolder(tmp_path / "sft", supervised).close()
+    assert load(SftConfig, [str(tmp_path / "sft" / "config.yaml")]) == supervised
+    longer = replace(supervised, loop=replace(supervised.loop, epochs=3.0), eval=replace(supervised.eval, every=7))
+    assert set(check(tmp_path / "sft", longer)) == {"loop.epochs", "eval.every"}
+    other = replace(supervised, data=replace(supervised.data, reasoning=False), eval=replace(supervised.eval, heldout="h"))
+    with pytest.raises(RunFolderError, match=r"data\.reasoning: the run has True, got False(.|\n)*eval\.heldout: the run has '', got 'h'"):
+        check(tmp_path / "sft", other)
+
+
+def test_the_folder_of_another_command_is_told_by_its_name(tmp_path):
+    supervised = load(SftConfig, ["model.path=demo://blank", "data.train=demo://sft"])
+    RunFolder(tmp_path / "sft", supervised).close()
+    RunFolder(tmp_path / "rl", CONFIG).close()
+    with pytest.raises(RunFolderError, match="holds a run of `toolrl sft`: it has data.copy_warmup_rows, "):
+        check(tmp_path / "sft", CONFIG)
+    with pytest.raises(RunFolderError, match="holds a run of `toolrl rl`: it has algo.advantage, "):
+        check(tmp_path / "rl", supervised)
+    (tmp_path / "rl" / "config.yaml").write_text("run: {steps: 5, colour: red}\n")
+    with pytest.raises(RunFolderError, match="holds a run of another version of toolrl: it has run.colour; name another run.dir"):
+        check(tmp_path / "rl", CONFIG)
 
 
 def test_a_folder_of_something_else_is_refused_and_untouched(tmp_path):

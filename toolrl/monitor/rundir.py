@@ -1,10 +1,12 @@
 """The folder of a run: one configuration, one driver at a time, and only what belongs to the surviving lineage.
 
-    config.yaml       the resolved settings                  rollouts/      a file for each version
+    config.yaml       the resolved settings                  rollouts/      a file for each version; of `toolrl rl`
     prompt.template   the system message                     (kept: a resumed run has the same)
     versions.json     what each attempt ran on               checkpoints/   see `checkpoint`
     metrics.jsonl     a line for each version                discarded/     what a rewind took out, by the attempt that wrote it
-    prompts.parquet   each prompt once                       summary.json, curves.png
+    prompts.parquet   each prompt once; of `toolrl rl`       summary.json, curves.png
+
+A supervised run has a version for each optimizer step.
 
     check ─> (nothing written yet) ─> open: lock, config, versions ─> rewind(version) ─> … ─> close
 
@@ -29,8 +31,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from toolrl.config.kinds import KINDS
 from toolrl.config.load import settings, to_yaml
 from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
 from toolrl.errors import RunFolderError, UserError
 from toolrl.monitor import environment, rollouts
 from toolrl.monitor.durable import replace_text
@@ -38,11 +42,11 @@ from toolrl.monitor.lines import read_lines, write_lines
 from toolrl.types import WeightVersion
 
 MAY_CHANGE = (
-    "run.dir", "run.steps", "monitor.*", "eval.*", "checkpoint.*", "cluster.*", "weights.*", "engine.*", "*.threads", "*timeout_s",
-    "reward.workers", "reward.cpus_per_worker", "reward.groups_per_call", "reward.deadline_s", "reward.audit_rows", "loop.max_staleness",
-    "loop.max_dull_in_row", "model.gradient_checkpointing", "model.attention", "model.liger", "learner.cpus_per_rank",
-    "learner.max_tokens_per_microbatch", "learner.share_prompts", "learner.offload_*", "learner.persistent_elements",
-    "learner.prefetch_elements",
+    "run.dir", "run.steps", "loop.epochs", "monitor.*", "eval.every", "eval.prompts", "eval.temperature", "checkpoint.*", "cluster.*",
+    "weights.*", "engine.*", "*.threads", "*timeout_s", "reward.workers", "reward.cpus_per_worker", "reward.groups_per_call",
+    "reward.deadline_s", "reward.audit_rows", "loop.max_staleness", "loop.max_dull_in_row", "model.gradient_checkpointing",
+    "model.attention", "model.liger", "learner.cpus_per_rank", "learner.max_tokens_per_microbatch", "learner.share_prompts",
+    "learner.offload_*", "learner.persistent_elements", "learner.prefetch_elements",
 )  # fmt: skip
 """Settings that a resumed run may change: how long, how fast, where, and what is watched. What is learned, from what, stays."""
 CONFIG = "config.yaml"
@@ -60,7 +64,7 @@ class RunFolder:
         RunFolderError: It holds a run of another configuration, something else, or another driver.
     """
 
-    def __init__(self, path: Path, config: RlConfig) -> None:
+    def __init__(self, path: Path, config: RlConfig | SftConfig) -> None:
         changed = check(path, config)
         self.path = path
         self._made = _make_folders(path)
@@ -155,7 +159,7 @@ class RunFolder:
         return len(attempts) + 1
 
 
-def check(path: Path, config: RlConfig) -> dict[str, tuple[Any, Any]]:
+def check(path: Path, config: RlConfig | SftConfig) -> dict[str, tuple[Any, Any]]:
     """Return the settings that differ from those of the run in `path` and may; writes nothing.
 
     Raises RunFolderError where the folder cannot be used for `config`.
@@ -168,8 +172,10 @@ def check(path: Path, config: RlConfig) -> dict[str, tuple[Any, Any]]:
         if unknown := sorted(entry.name for entry in path.iterdir() if entry.name != LOCK):
             raise RunFolderError(f"run.dir: {path} holds no run, but {', '.join(unknown[:3])}; name another folder")
         return {}
-    known = settings(RlConfig)
-    was = {key: default for key, (_, default) in known.items()} | _read_config(path / CONFIG)
+    known, written = settings(type(config)), _read_config(path / CONFIG)
+    if foreign := sorted(written.keys() - known.keys()):
+        raise RunFolderError(f"run.dir: {path} holds {_run_of(written)}: it has {', '.join(foreign[:3])}; name another run.dir")
+    was = {key: default for key, (_, default) in known.items()} | written
     now = _flatten(OmegaConf.to_container(OmegaConf.structured(config)))
     changed = {key: (was[key], now.get(key)) for key in was if was[key] != now.get(key)}
     refused = {key: values for key, values in changed.items() if not any(fnmatch(key, pattern) for pattern in MAY_CHANGE)}
@@ -181,6 +187,12 @@ def check(path: Path, config: RlConfig) -> dict[str, tuple[Any, Any]]:
             )
         )
     return changed
+
+
+def _run_of(written: Mapping[str, Any]) -> str:
+    """Say which command has such settings."""
+    kinds = (f"a run of `toolrl {name}`" for name, kind in KINDS.items() if written.keys() <= settings(kind).keys())
+    return next(kinds, "a run of another version of toolrl")
 
 
 def _read_config(path: Path) -> dict[str, Any]:
