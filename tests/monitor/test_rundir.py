@@ -160,12 +160,12 @@ def test_the_folder_of_another_command_is_told_by_its_name(tmp_path):
     supervised = load(SftConfig, ["model.path=demo://blank", "data.train=demo://sft"])
     RunFolder(tmp_path / "sft", supervised).close()
     RunFolder(tmp_path / "rl", CONFIG).close()
-    with pytest.raises(RunFolderError, match="holds a run of `toolrl sft`: it has data.copy_warmup_rows, "):
+    with pytest.raises(RunFolderError, match=r"holds a run of `toolrl sft`: it has data\.copy_warmup_rows, "):
         check(tmp_path / "sft", CONFIG)
-    with pytest.raises(RunFolderError, match="holds a run of `toolrl rl`: it has algo.advantage, "):
+    with pytest.raises(RunFolderError, match=r"holds a run of `toolrl rl`: it has algo\.advantage, "):
         check(tmp_path / "rl", supervised)
     (tmp_path / "rl" / "config.yaml").write_text("run: {steps: 5, colour: red}\n")
-    with pytest.raises(RunFolderError, match="holds a run of another version of toolrl: it has run.colour; name another run.dir"):
+    with pytest.raises(RunFolderError, match=r"holds a run of another version of toolrl: it has run\.colour; name another run\.dir"):
         check(tmp_path / "rl", CONFIG)
 
 
