@@ -35,6 +35,8 @@ DOORS = {  # the only places that may name a heavy dependency
     "liger_kernel": {"learner/kernels.py"},
     "matplotlib": {"monitor/plot.py"},
     "datasets": {"data/origin.py"},
+    "openai": {"rollout/endpoint.py"},
+    "httpx2": {"rollout/endpoint.py"},
     "bfcl_eval": set(),
 }
 MAX_LINES = 300
