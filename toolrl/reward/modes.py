@@ -118,20 +118,36 @@ class PaperMode:
 
 def only_block(text: str) -> tuple[ToolCall, ...] | None:
     """Return the calls of the one block outside the reasoning; None where there is none, or several, or it cannot be read."""
+    found = find_block(text)
+    return None if found is None else found.calls
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBlock:
+    """The calls of a block, which stands at `start` to `end` of a text, its tags included."""
+
+    calls: tuple[ToolCall, ...]
+    start: int
+    end: int
+
+
+def find_block(text: str) -> FoundBlock | None:
+    """Return the block that `only_block` reads."""
     if len(text) > MAX_CHARS:
         return None
-    calls, position = None, 0
+    found, position = None, 0
     while (tag := _OPENS.search(text, position)) is not None:
         if tag[0] == THINK:
             position = text.find(END_THINK, tag.end()) + len(END_THINK)
             if position < len(END_THINK):  # not closed: the rest is reasoning
-                return calls
+                return found
             continue
-        read = _read_block(text, tag.end()) if calls is None else None
+        read = _read_block(text, tag.end()) if found is None else None
         if read is None:
             return None
-        calls, position = read
-    return calls
+        found = FoundBlock(read[0], tag.start(), read[1])
+        position = found.end
+    return found
 
 
 def _read_block(text: str, start: int) -> tuple[tuple[ToolCall, ...], int] | None:

@@ -1,0 +1,1 @@
+"""A trained model behind vLLM's OpenAI-compatible server."""
