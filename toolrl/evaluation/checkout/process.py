@@ -1,6 +1,6 @@
 """Upstream's code, asked from here: one request after another, each with a deadline, in a process that holds nothing of ours.
 
-requests ─> foreign/judge.py in upstream's folder ─> Answers; what it prints ─> a log
+requests ─> judge.py in upstream's folder ─> Answers; what it prints ─> a log
 
 An answer that hangs, or ends the process, is wrong and costs nobody else: the next request has a fresh process. The process sees no more of
 this one's environment than it needs: no key, no token. It is ended, children and all, when it is no longer needed.
@@ -23,7 +23,7 @@ from typing import Any
 
 from toolrl.errors import RunError, UserError
 
-SCRIPT = Path(__file__).parent / "foreign" / "judge.py"
+SCRIPT = Path(__file__).with_name("judge.py")
 START_S = 180.0
 """Longest start: upstream may import torch."""
 ANSWER_S = 30.0
