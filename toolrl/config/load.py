@@ -8,7 +8,7 @@ contradiction) is collected before a ConfigError is raised, so that a user mends
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import resources
 from pathlib import Path
@@ -43,6 +43,25 @@ def load(kind: type[Config], arguments: Sequence[str]) -> Config:
                 values[table] = {**(before if isinstance(before, dict) else {}), key.removeprefix(f"{table}."): value}
             else:
                 found.append(f"{origin}: unknown setting {key!r}{_nearest(key, known)}")
+    return _checked(kind, values, found)
+
+
+def from_values(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """Return the configuration of settings by `section.key`. Raises ConfigError with every problem found."""
+    known = settings(kind)
+    found = [f"unknown setting {key!r}{_nearest(key, known)}" for key in values if key not in known]
+    return _checked(kind, dict(values), found)
+
+
+def parsed(text: str) -> Any:
+    """Return the value behind the equals sign of an override, as YAML reads it. Raises ConfigError."""
+    try:
+        return _tree(OmegaConf.from_dotlist([f"value={text}"]))["value"]
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ConfigError(f"{text}: not readable as YAML: {' '.join(str(error).split())}") from error
+
+
+def _checked(kind: type[Config], values: dict[str, Any], found: list[str]) -> Config:
     config = _typed(kind, values, found)
     found += problems(config)
     if found:

@@ -1,0 +1,264 @@
+"""Recipe files -> values, checked: a row (steps that end in a model), a table (rows and columns), a size (what steps run on).
+
+row     title, steps: {name: {stage, section: {key: value}}}, model: "${step}"; paper: {column: number}, values, benchmarks, size
+table   title, rows: [files], columns: [{name, benchmark, measure, average}]; compare: [[row, row]], paper, size
+size    title, values, stages: {stage: settings}, steps, benchmarks: {name: {is, data}}; columns, base: another size
+
+`${name}` in a text stands for a value, or for what a step made: a model folder, demonstrations, prepared data. Nothing else is evaluated.
+A file may be named as it lies in the package, from any folder: `recipes/table3.yaml`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from toolrl.errors import ConfigError
+from toolrl.types import Json
+
+STAGES: Final = ("prepare", "distill", "sft", "rl")
+"""What a step may do; every row is evaluated besides."""
+EVALUATE: Final = "evaluate"
+ALL: Final = "all"
+"""Among the stages of a size: settings of every stage that knows them."""
+SIZES: Final = "sizes"
+"""Folder of the sizes, beside the tables."""
+DEFAULT_BENCHMARK: Final = "bfcl"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """A step as a file states it: `${…}` not yet replaced."""
+
+    stage: str
+    settings: Mapping[str, Json]
+    """By `section.key`; those of prepare by their own names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table."""
+
+    name: str
+    """Its file without the ending, seen from the folder of the table: `table3/rl_100`."""
+    title: str
+    model: str
+    """What is measured."""
+    steps: Mapping[str, StepSpec] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    evaluate: Mapping[str, Json] = field(default_factory=dict)
+    """Settings of its evaluation."""
+    paper: Mapping[str, float] = field(default_factory=dict)
+    benchmarks: tuple[str, ...] = (DEFAULT_BENCHMARK,)
+    size: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A number of an evaluation."""
+
+    name: str
+    benchmark: str
+    measure: str
+    average: str
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What the steps run on and with."""
+
+    name: str
+    title: str
+    values: Mapping[str, str]
+    stages: Mapping[str, Mapping[str, Json]]
+    steps: Mapping[str, StepSpec]
+    benchmarks: Mapping[str, Mapping[str, str]]
+    """Benchmark that rows name -> `is`: the one that is run here, and `data`: where its files are."""
+    columns: tuple[Column, ...] = ()
+    """In place of those of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows side by side."""
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    compare: tuple[tuple[str, str], ...] = ()
+    """Pairs of rows that are compared item by item."""
+    note: str = ""
+    size: str = ""
+
+
+def find(name: str) -> Path:
+    """Return the path of a recipe file, or of the one of that name that ships with the package. Raises ConfigError."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    parts = path.parts[path.parts.index("recipes") + 1 :] if "recipes" in path.parts else path.parts
+    folder = Path(str(resources.files("toolrl"))) / "_conf" / "recipes"
+    packaged = folder.joinpath(*parts)
+    if ".." not in path.parts and packaged.is_file():
+        return packaged
+    known = sorted(str(file.relative_to(folder)) for file in folder.rglob("*.yaml") if SIZES not in file.parts)
+    close = difflib.get_close_matches("/".join(parts), known, n=1, cutoff=0.5)
+    hint = f"did you mean recipes/{close[0]}?" if close else "give a YAML file, or recipes/table3.yaml"
+    raise ConfigError(f"{name}: no such recipe; {hint}")
+
+
+def read_table(path: Path) -> Table:
+    """Return a table; a file of one row is a table of that row. Raises ConfigError."""
+    content = _content(path)
+    if "rows" not in content:
+        row = _row(path, path.stem, content)
+        return Table(path.stem, row.title, (row,), _columns(path, content.get("columns", [])), size=row.size)
+    _known(path, content, ("title", "rows", "columns", "compare", "note", "size", "benchmarks"))
+    names = _texts(path, "rows", content["rows"])
+    rows = tuple(_row(beside(path, name), name, _content(beside(path, name))) for name in names)
+    pairs = tuple(tuple(_texts(path, "compare", pair)) for pair in content.get("compare", []))
+    for pair in pairs:
+        if len(pair) != 2 or not set(pair) <= set(names):
+            raise ConfigError(f"{path}: compare: got {list(pair)}; name two of {', '.join(names)}")
+    return Table(
+        name=path.stem,
+        title=_text(path, content, "title"),
+        rows=rows,
+        columns=_columns(path, content.get("columns", [])),
+        compare=tuple((pair[0], pair[1]) for pair in pairs),
+        note=_text(path, content, "note", ""),
+        size=_text(path, content, "size", ""),
+    )
+
+
+def read_size(name: str, near: Path) -> Size:
+    """Return a size by name, from the folder of sizes near the recipe `near` or of the package. Raises ConfigError."""
+    folders = [near.parent / SIZES, near.parent.parent / SIZES, Path(str(resources.files("toolrl"))) / "_conf" / "recipes" / SIZES]
+    found = next((path for folder in folders if (path := folder / f"{name}.yaml").is_file()), None)
+    if found is None:
+        known = sorted({file.stem for folder in folders if folder.is_dir() for file in folder.glob("*.yaml")})
+        raise ConfigError(f"size: got {name!r}; choose one of {', '.join(known)}")
+    content = _content(found)
+    _known(found, content, ("title", "values", "stages", "steps", "benchmarks", "columns", "base"))
+    base = read_size(_text(found, content, "base"), found) if "base" in content else Size(name, "", {}, {}, {}, {})
+    stages = {stage: {**base.stages.get(stage, {}), **flat(settings)} for stage, settings in content.get("stages", {}).items()}
+    return Size(
+        name=name,
+        title=_text(found, content, "title"),
+        values={**base.values, **_values(found, content)},
+        stages={**base.stages, **stages},
+        steps={**base.steps, **_steps(found, content.get("steps", {}))},
+        benchmarks={**base.benchmarks, **content.get("benchmarks", {})},
+        columns=_columns(found, content.get("columns", [])) or base.columns,
+    )
+
+
+def beside(path: Path, name: str) -> Path:
+    """Return the file of a row named by the table in `path`; one outside the table's folder is no row of it. Raises ConfigError."""
+    parts = Path(name).parts
+    row = path.parent / f"{name}.yaml"
+    if Path(name).is_absolute() or ".." in parts or not row.is_file():
+        raise ConfigError(f"{path}: rows: no file {row}; name a row below {path.parent}, without .yaml")
+    return row
+
+
+def flat(settings: Mapping[str, Json]) -> dict[str, Json]:
+    """Return settings by `section.key`.
+
+    >>> flat({"data": {"subset": "0-50"}, "model.path": "m"})
+    {'data.subset': '0-50', 'model.path': 'm'}
+    """
+    found: dict[str, Json] = {}
+    for key, value in settings.items():
+        found |= {f"{key}.{name}": each for name, each in value.items()} if isinstance(value, dict) and "." not in key else {key: value}
+    return found
+
+
+def _row(path: Path, name: str, content: Mapping[str, Any]) -> Row:
+    _known(path, content, ("title", "model", "steps", "values", "evaluate", "paper", "benchmarks", "size", "columns"))
+    paper = content.get("paper", {})
+    if not isinstance(paper, dict) or not all(type(number) in (int, float) for number in paper.values()):
+        raise ConfigError(f"{path}: paper: got {paper!r}; write numbers by column")
+    return Row(
+        name=name,
+        title=_text(path, content, "title"),
+        model=_text(path, content, "model"),
+        steps=_steps(path, content.get("steps", {})),
+        values=_values(path, content),
+        evaluate=flat(content.get("evaluate", {})),
+        paper={str(column): float(number) for column, number in paper.items()},
+        benchmarks=tuple(_texts(path, "benchmarks", content.get("benchmarks", [DEFAULT_BENCHMARK]))),
+        size=_text(path, content, "size", ""),
+    )
+
+
+def _steps(path: Path, content: Any) -> dict[str, StepSpec]:
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: steps: got {content!r}; write steps by name, each with its stage and settings")
+    found = {}
+    for name, step in content.items():
+        stage = step.get("stage") if isinstance(step, dict) else None
+        if stage not in STAGES:
+            raise ConfigError(f"{path}: steps.{name}.stage: got {stage!r}; choose one of {', '.join(STAGES)}")
+        settings = {key: value for key, value in step.items() if key != "stage"}
+        found[str(name)] = StepSpec(stage, settings if stage == "prepare" else flat(settings))
+    return found
+
+
+def _columns(path: Path, content: Any) -> tuple[Column, ...]:
+    wanted = ("name", "benchmark", "measure", "average")
+    for column in content:
+        if not isinstance(column, dict) or set(column) != set(wanted):
+            raise ConfigError(f"{path}: columns: got {column!r}; give each {', '.join(wanted)}")
+    return tuple(Column(**{key: str(column[key]) for key in wanted}) for column in content)
+
+
+def _values(path: Path, content: Mapping[str, Any]) -> dict[str, str]:
+    values = content.get("values", {})
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise ConfigError(f"{path}: values: got {values!r}; write texts by name")
+    return {str(name): value for name, value in values.items()}
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (OSError, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a recipe, got a {type(content).__name__}")
+    return {str(key): value for key, value in content.items()}
+
+
+def _known(path: Path, content: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ConfigError for keys that mean nothing."""
+    problems = []
+    for key in content:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+            problems.append(f"{path}: unknown key {key!r}; {hint}")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _text(path: Path, content: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = content.get(key, default)
+    if not isinstance(value, str):
+        raise ConfigError(f"{path}: {key}: got {value!r}; write a text")
+    return value
+
+
+def _texts(path: Path, key: str, content: Any) -> list[str]:
+    if not isinstance(content, list) or not all(isinstance(item, str) for item in content):
+        raise ConfigError(f"{path}: {key}: got {content!r}; write a list of texts")
+    return content

@@ -1,0 +1,100 @@
+"""A plan -> the numbers of its table, read from the evaluations that are done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from toolrl.evaluation.compare import Comparison
+from toolrl.pipelines.evaluate import comparisons
+from toolrl.pipelines.evaluating.stored import read_scores
+from toolrl.pipelines.recipes.files import Column
+from toolrl.pipelines.recipes.plan import Plan, RowPlan
+
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number of a row."""
+
+    column: Column
+    value: float | None
+    low: float | None
+    high: float | None
+    items: int
+    formula: str
+    why: str = ""
+    """Why there is no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """A row with its numbers."""
+
+    name: str
+    title: str
+    cells: tuple[Cell, ...]
+    paper: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two rows compared, item by item."""
+
+    first: str
+    second: str
+    benchmark: str
+    comparison: Comparison | None
+    """None: one of them was not run."""
+
+
+def columns_of(plan: Plan) -> tuple[Column, ...]:
+    """Return the columns: those of the size where it has its own, else those of the table."""
+    return plan.sizes[0].columns or plan.table.columns
+
+
+def results(plan: Plan) -> tuple[RowResult, ...]:
+    """Return the rows of a table as far as they are done. Raises RunFolderError where what is done was damaged."""
+    columns = columns_of(plan)
+    return tuple(RowResult(each.row.name, each.row.title, tuple(_cell(each, c) for c in columns), each.row.paper) for each in plan.rows)
+
+
+def pairs(plan: Plan) -> tuple[Pair, ...]:
+    """Return the pairs of rows that the table compares."""
+    by_name = {each.row.name: each for each in plan.rows}
+    found = []
+    for first, second in plan.table.compare:
+        for benchmark, step in by_name[first].evaluations.items():
+            other = by_name[second].evaluations.get(benchmark)
+            if other is None:
+                continue
+            there = step.done and other.done
+            rows = comparisons(step.folder, other.folder) if there else []
+            found.append(Pair(by_name[first].row.title, by_name[second].row.title, step.benchmark, rows[0][1] if rows else None))
+    return tuple(found)
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """Return the table as JSON."""
+    return {
+        "table": plan.table.name,
+        "title": plan.table.title,
+        "sizes": {size.name: size.title for size in plan.sizes},
+        "rows": [asdict(row) for row in results(plan)],
+        "compared": [asdict(pair) for pair in pairs(plan)],
+    }
+
+
+def _cell(planned: RowPlan, column: Column) -> Cell:
+    step = planned.evaluations.get(column.benchmark)
+    step = step or next((each for each in planned.evaluations.values() if each.benchmark == column.benchmark), None)
+    if step is None or not step.done:
+        return Cell(column, None, None, None, 0, "", NOT_RUN)
+    scores = read_scores(step.folder)
+    for each in scores["estimates"]:
+        if each["measure"] == column.measure and each["name"] == column.average:
+            why = "" if each["value"] is not None else f"{NOT_RUN}: {', '.join(each['missing'])}"
+            return Cell(column, each["value"], each["low"], each["high"], each["items"], each["formula"], why)
+    return Cell(column, None, None, None, 0, "", scores.get("official_not_run") or f"no {column.measure} {column.average}")
