@@ -7,6 +7,13 @@ from typing import Any, Final
 
 from toolrl.config.asking import DistillConfig, EvaluateConfig
 from toolrl.config.schema import RlConfig
+from toolrl.config.serving import ServeConfig
 from toolrl.config.sft import SftConfig
 
-KINDS: Final[Mapping[str, type[Any]]] = {"rl": RlConfig, "sft": SftConfig, "distill": DistillConfig, "evaluate": EvaluateConfig}
+KINDS: Final[Mapping[str, type[Any]]] = {
+    "rl": RlConfig,
+    "sft": SftConfig,
+    "distill": DistillConfig,
+    "evaluate": EvaluateConfig,
+    "serve": ServeConfig,
+}

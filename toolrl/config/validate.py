@@ -13,10 +13,11 @@ from typing import Any
 from toolrl.config.asking import KEEP, AskedSamplingConfig, DistillConfig, EvaluateConfig
 from toolrl.config.learning import ADVANTAGES, IMPORTANCE, LOSSES, AlgoConfig, LearnerConfig
 from toolrl.config.schema import ClusterConfig, ModelConfig, RlConfig
+from toolrl.config.serving import ServeConfig
 from toolrl.config.sft import SftConfig
 from toolrl.config.task import NO_CALL, REWARD_MODES, function_problems, subset_bounds
 
-AnyConfig = RlConfig | SftConfig | DistillConfig | EvaluateConfig
+AnyConfig = RlConfig | SftConfig | DistillConfig | EvaluateConfig | ServeConfig
 
 CHOICES = {
     "model.dtype": ("bfloat16", "float32"),
@@ -71,6 +72,8 @@ ABOVE_ZERO = (
 def problems(config: AnyConfig) -> list[str]:
     """Return every contradiction in `config`, in the order of the schema."""
     found = [*_values(config), *_subset(config)]
+    if isinstance(config, ServeConfig):
+        return found
     if isinstance(config, DistillConfig | EvaluateConfig):
         return [*found, *_asking(config)]
     found += [*_shared(config.model, config.cluster), *_learner(config.learner)]
