@@ -1,9 +1,10 @@
 """A row of messages, tools and perhaps reference calls -> a Dialogue.
 
 Where the row has a `reference`, or else an `answer` (a list of calls, empty where no tool fits), it is one step: the answer to all
-messages. A last turn that makes calls is then the answer and never context. Otherwise every turn of the assistant is a step. A row with a
-`completion` (the text of an answer to all messages, which supervised training imitates) is one step too, whoever reads it: where it does
-not say what is right, its last turn does.
+messages. A last turn that makes calls is then the answer and never context, unless it contradicts the row, by which no call is right.
+Otherwise every turn of the assistant is a step. A row with a `completion` (the text of an answer to all messages, which supervised
+training imitates) is one step too, whoever reads it: where it does not say what is right, its last turn does. `accepted` holds, beside the
+answer, all values that are right: `{function: {argument: [values]}}` for each call.
 
 Calls and tools may be plain (`{name, arguments}`) or in OpenAI's envelope (`{"type": "function", "function": {…}}`), and each of the lists
 may be JSON text, as tables of columns hold it. OpenAI's former words `functions` and `function_call` are understood too.
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolrl.data.fields import read_list, read_name
-from toolrl.data.history import read_calls, split_turn
+from toolrl.data.history import read_accepted, read_calls, split_turn
 from toolrl.data.jsontext import dumps
 from toolrl.data.schemas import read_tools
 from toolrl.data.steps import ASSISTANT, Dialogue, Origin, steps, trained_steps
@@ -35,14 +36,16 @@ def chat_dialogue(row: Mapping[str, Any], origin: Origin) -> Dialogue:
         if not turns or turns[-1].role != ASSISTANT:
             raise DataError("`answer`: expected the calls that are right, beside `completion`, got nothing; add it, [] where no tool fits")
         turns, reference = turns[:-1], turns[-1].tool_calls
-    elif reference is not None and turns and turns[-1].tool_calls:
+    elif reference and turns and turns[-1].tool_calls:
         turns = turns[:-1]
+    accepted = read_list(row, "accepted", "of calls") if "accepted" in row else []
     return Dialogue(
         id=read_name(row, "id") or origin.id,
         source=read_name(row, "source") or origin.source,
         turns=turns,
         tools=tools,
         reference=reference,
+        accepted=tuple(read_accepted(call, f"accepted[{i}]") for i, call in enumerate(accepted)),
         name=read_name(row, "dialogue"),
     )
 

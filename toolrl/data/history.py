@@ -11,7 +11,7 @@ import re
 from toolrl.data.formats.literals import read_literal
 from toolrl.data.jsontext import dumps, loads, loads_at
 from toolrl.errors import DataError
-from toolrl.types import Json, Message, ToolCall
+from toolrl.types import AcceptedCall, Json, Message, ToolCall
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _THINK = re.compile(r"</?think>")
@@ -23,6 +23,15 @@ def read_calls(value: Json, where: str) -> tuple[ToolCall, ...]:
     if not isinstance(value, list):
         raise DataError(f"{where}: expected a list of calls, got {dumps(value)[:80]}; write [] where no tool fits")
     return tuple(_call(item, f"{where}[{i}]") for i, item in enumerate(value))
+
+
+def read_accepted(call: Json, where: str) -> AcceptedCall:
+    """Return one call of a ground truth, `{function: {argument: [values]}}`. Raises DataError with the place `where`."""
+    if isinstance(call, dict) and len(call) == 1:
+        ((name, values),) = call.items()
+        if isinstance(values, dict) and all(isinstance(each, list) for each in values.values()):
+            return AcceptedCall(name, {argument: tuple(each) for argument, each in values.items()})
+    raise DataError(f"{where}: expected {{function: {{argument: [values]}}}}, got {dumps(call)[:80]}; mend the answer")
 
 
 def split_turn(text: str, where: str) -> Message:

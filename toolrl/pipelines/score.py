@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 from toolrl.calls.jsontext import EXACT, PYTHON, JsonError, decode
 from toolrl.data.chat import chat_prompt
-from toolrl.data.formats.bfcl import read_accepted
+from toolrl.data.history import read_accepted
 from toolrl.errors import DataError
 from toolrl.pipelines.bfcl_rows import bfcl_verdict, read_bfcl_row
 from toolrl.protocols import Verifier

@@ -16,6 +16,7 @@ from typing import Any
 from toolrl.data.chat import read_message
 from toolrl.data.fields import read_list, read_name
 from toolrl.data.formats.foreign import as_text, as_text_schema
+from toolrl.data.history import read_accepted
 from toolrl.data.jsonfile import json_rows
 from toolrl.data.jsontext import dumps
 from toolrl.data.schemas import ORIGIN_LANGUAGE, read_tools
@@ -82,15 +83,6 @@ def _answers(file: Path) -> Mapping[str, list[Json]]:
             raise UserError(f"{file}:{number}: expected {{id, ground_truth}}, got {dumps(row)[:80]}; give BFCL's own file")
         found[row["id"]] = row["ground_truth"]
     return found
-
-
-def read_accepted(call: Json, where: str) -> AcceptedCall:
-    """Return one call of a ground truth, `{function: {argument: [values]}}`. Raises DataError with the place `where`."""
-    if isinstance(call, dict) and len(call) == 1:
-        ((name, values),) = call.items()
-        if isinstance(values, dict) and all(isinstance(each, list) for each in values.values()):
-            return AcceptedCall(name, {argument: tuple(each) for argument, each in values.items()})
-    raise DataError(f"{where}: expected {{function: {{argument: [values]}}}}, got {dumps(call)[:80]}; mend the answer")
 
 
 def _reference(call: AcceptedCall, tools: tuple[Tool, ...]) -> ToolCall:
