@@ -211,5 +211,5 @@ def test_after_a_load_it_samples_as_the_other_checkpoint_does_whatever_it_had_ca
 
 def test_a_checkpoint_that_lacks_weights_is_not_loaded_in_silence(engine_host, engine, tiny_models, other_checkpoint):
     folder, _ = other_checkpoint(tiny_models[False], without=("model.layers.1.mlp.down_proj.weight",))
-    with pytest.raises(RolloutError, match="does not hold the whole model: model.layers.1.mlp.down_proj: 0 of 8192 elements loaded"):
+    with pytest.raises(RolloutError, match=r"does not hold the whole model: model\.layers\.1\.mlp\.down_proj: 0 of 8192 elements loaded"):
         engine_host.run(engine.load(str(folder)))

@@ -47,8 +47,11 @@ class Session:
         try:
             self._join(cluster, bundles)
             room, rest = self._split(cluster, bundles)
-            placement = fit(rest, live_nodes())
             on_gpu = cluster.device == "cuda"
+            if room and not rest:
+                yield Stage(room.placement, room.group, on_gpu=on_gpu, room=room)
+                return
+            placement = fit(rest, live_nodes())
             with granted(placement, timeout_s=cluster.placement_timeout_s) as group:
                 yield Stage(placement, group, on_gpu=on_gpu, room=room)
         except BaseException:
@@ -103,9 +106,9 @@ class _Room:
     def __init__(self, cluster: ClusterConfig, bundles: tuple[Bundle, ...]) -> None:
         self.bundles = bundles
         self._granted = ExitStack()
-        placement = fit(bundles, live_nodes())
-        group = self._granted.enter_context(granted(placement, timeout_s=cluster.placement_timeout_s))
-        self._stage = Stage(placement, group, on_gpu=cluster.device == "cuda")
+        self.placement = fit(bundles, live_nodes())
+        self.group = self._granted.enter_context(granted(self.placement, timeout_s=cluster.placement_timeout_s))
+        self._stage = Stage(self.placement, self.group, on_gpu=cluster.device == "cuda")
         self._settings: tuple[EngineSettings, ...] = ()
         self._engines: list[EngineHandle] = []
 

@@ -35,11 +35,10 @@ from toolrl.pipelines.evaluating import page, stored
 from toolrl.pipelines.evaluating.benchmarks import Options, chosen, load_benchmark, measures_of
 from toolrl.pipelines.evaluating.given import given_replies
 from toolrl.pipelines.evaluating.progress import Progress
-from toolrl.pipelines.evaluating.scores import Scores, score
+from toolrl.pipelines.evaluating.scores import OFFICIAL, OURS, Scores, score, stored_right
 from toolrl.pipelines.evaluating.scores import as_json as scores_as_json
 from toolrl.rollout.journal import Journal
 from toolrl.rollout.replies import Ask, Key, Reply
-from toolrl.types import Reason
 
 
 @dataclass(frozen=True)
@@ -126,12 +125,15 @@ def measure(
     return Evaluated(config.model.path, outcomes, scores, official, folder, content)
 
 
-def comparisons(first: Path, second: Path) -> list[tuple[str, Comparison]]:
-    """Return two evaluations compared, overall and by category: officially where all was judged so, else by our verdicts."""
-    columns = ("prompt_id", "category", "reason", "official")
+def comparisons(first: Path, second: Path, measure: str = "") -> list[tuple[str, Comparison]]:
+    """Return two evaluations compared, overall and by category.
+
+    `measure` says what is right, as in `scores`; none: the official rules where they judged every item of both, else our verdict.
+    """
+    columns = ("prompt_id", "category", "reason", "official", "content_right", "format_right")
     one, two = (stored.read_items(folder, columns) for folder in (first, second))
-    official = all(row["official"] is not None for row in (*one, *two))
-    right = [{row["prompt_id"]: row["official"] if official else row["reason"] == Reason.CORRECT for row in rows} for rows in (one, two)]
+    measure = measure or (OFFICIAL if all(row["official"] is not None for row in (*one, *two)) else OURS)
+    right = [{row["prompt_id"]: stored_right(measure, row) for row in rows} for rows in (one, two)]
     of_category: dict[str, list[str]] = {}
     for row in one:
         of_category.setdefault(row["category"], []).append(row["prompt_id"])

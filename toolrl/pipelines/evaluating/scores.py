@@ -65,6 +65,13 @@ def right_by(measure: str, outcome: Outcome) -> bool | None:
     return {OURS: ours.reason is Reason.CORRECT, CALLS: ours.content_right, FORM: ours.format_right}[measure]
 
 
+def stored_right(measure: str, row: Mapping[str, Any]) -> bool:
+    """Return the same of a row that an evaluation wrote; what was not judged is not right."""
+    return bool(
+        {OFFICIAL: row["official"], OURS: row["reason"] == Reason.CORRECT, CALLS: row["content_right"], FORM: row["format_right"]}[measure]
+    )
+
+
 def score(averages: Sequence[Average], outcomes: Sequence[Outcome], measures: Sequence[str] = MEASURES) -> Scores:
     """Return what is reported of `outcomes`."""
     by_measure = {measure: estimates(averages, _counts(outcomes, measure)) for measure in measures}

@@ -2,7 +2,7 @@
 
 row     title, steps: {name: {stage, section: {key: value}}}, model: "${step}"; paper: {column: number}, values, benchmarks, size
 table   title, rows: [files], columns: [{name, benchmark, measure, average}]; compare: [[row, row]], paper, size
-size    title, values, stages: {stage: settings}, steps, benchmarks: {name: {is, data}}; columns, base: another size
+size    title, values, stages: {stage: settings}, steps, benchmarks: {name: {is, data, settings}}; also, columns, base: another size
 
 `${name}` in a text stands for a value, or for what a step made: a model folder, demonstrations, prepared data. Nothing else is evaluated.
 A file may be named as it lies in the package, from any folder: `recipes/table3.yaml`.
@@ -80,8 +80,10 @@ class Size:
     values: Mapping[str, str]
     stages: Mapping[str, Mapping[str, Json]]
     steps: Mapping[str, StepSpec]
-    benchmarks: Mapping[str, Mapping[str, str]]
-    """Benchmark that rows name -> `is`: the one that is run here, and `data`: where its files are."""
+    benchmarks: Mapping[str, Mapping[str, Any]]
+    """Benchmark that rows name -> `is`: the one that is run here, `data`: where its files are, `settings`: how it is asked."""
+    also: tuple[str, ...] = ()
+    """Benchmarks that every row has besides its own."""
     columns: tuple[Column, ...] = ()
     """In place of those of the table."""
 
@@ -148,7 +150,7 @@ def read_size(name: str, near: Path) -> Size:
         known = sorted({file.stem for folder in folders if folder.is_dir() for file in folder.glob("*.yaml")})
         raise ConfigError(f"size: got {name!r}; choose one of {', '.join(known)}")
     content = _content(found)
-    _known(found, content, ("title", "values", "stages", "steps", "benchmarks", "columns", "base"))
+    _known(found, content, ("title", "values", "stages", "steps", "benchmarks", "also", "columns", "base"))
     base = read_size(_text(found, content, "base"), found) if "base" in content else Size(name, "", {}, {}, {}, {})
     stages = {stage: {**base.stages.get(stage, {}), **flat(settings)} for stage, settings in content.get("stages", {}).items()}
     return Size(
@@ -157,7 +159,8 @@ def read_size(name: str, near: Path) -> Size:
         values={**base.values, **_values(found, content)},
         stages={**base.stages, **stages},
         steps={**base.steps, **_steps(found, content.get("steps", {}))},
-        benchmarks={**base.benchmarks, **content.get("benchmarks", {})},
+        benchmarks={**base.benchmarks, **_benchmarks(found, content.get("benchmarks", {}))},
+        also=tuple(_texts(found, "also", content.get("also", list(base.also)))),
         columns=_columns(found, content.get("columns", [])) or base.columns,
     )
 
@@ -220,6 +223,13 @@ def _columns(path: Path, content: Any) -> tuple[Column, ...]:
         if not isinstance(column, dict) or set(column) != set(wanted):
             raise ConfigError(f"{path}: columns: got {column!r}; give each {', '.join(wanted)}")
     return tuple(Column(**{key: str(column[key]) for key in wanted}) for column in content)
+
+
+def _benchmarks(path: Path, content: Any) -> dict[str, dict[str, Any]]:
+    for name, here in content.items():
+        if not isinstance(here, dict) or not isinstance(here.get("is"), str) or not set(here) <= {"is", "data", "settings"}:
+            raise ConfigError(f"{path}: benchmarks.{name}: got {here!r}; write `is`, and `data` and `settings` where it needs them")
+    return {str(name): {**here, "settings": flat(here.get("settings", {}))} for name, here in content.items()}
 
 
 def _values(path: Path, content: Mapping[str, Any]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from hashlib import blake2b
 from pathlib import Path
@@ -121,19 +122,28 @@ def plan(recipe: str, words: Sequence[str]) -> Plan:
     path = find(recipe)
     table = read_table(path)
     given, overrides = _words(words)
-    rows, problems = [], []
+    rows: list[RowPlan] = []
+    problems: list[str] = []
     for row in table.rows:
         size = read_size(given.get("size") or row.size or table.size or DEFAULT_SIZE, path)
-        try:
-            planned = RowPlan(row, size, _Maker(row, size, given, overrides).evaluations())
-            for step in planned.steps.values():
+        with _collected(problems, row.name):
+            rows.append(RowPlan(row, size, _Maker(row, size, given, overrides).evaluations()))
+    for row_plan in rows:
+        for step in row_plan.steps.values():
+            with _collected(problems, row_plan.row.name):
                 step.config()
-            rows.append(planned)
-        except ConfigError as error:
-            problems += [f"{row.name}: {problem}" for problem in error.problems]
     if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        raise ConfigError(problems)
     return Plan(table, tuple(rows))
+
+
+@contextmanager
+def _collected(problems: list[str], row: str) -> Iterator[None]:
+    """Add the problems of a row to those that are known."""
+    try:
+        yield
+    except ConfigError as error:
+        problems += [f"{row}: {problem}" for problem in error.problems]
 
 
 class _Maker:
@@ -151,11 +161,11 @@ class _Maker:
     def evaluations(self) -> dict[str, Step]:
         """Return an evaluation for each benchmark of the row; one that stands for several is the same step."""
         found = {}
-        for name in self._row.benchmarks:
+        for name in (*self._row.benchmarks, *self._size.also):
             if name not in self._size.benchmarks:
                 raise ConfigError(f"benchmarks: the size {self._size.name} has no {name!r}, but {', '.join(self._size.benchmarks)}")
             here = self._size.benchmarks[name]
-            stages = {**self._size.stages.get(EVALUATE, {}), **self._size.stages.get(f"{EVALUATE} {here['is']}", {})}
+            stages = {**self._size.stages.get(EVALUATE, {}), **here["settings"]}
             asked = {**stages, **self._row.evaluate, "model.path": self._row.model}
             found[name] = self._step(f"{EVALUATE}-{here['is']}", EVALUATE, asked, benchmark=here["is"], data=here.get("data", ""))
         return found

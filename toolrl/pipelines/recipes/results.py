@@ -62,7 +62,7 @@ def results(plan: Plan) -> tuple[RowResult, ...]:
 
 
 def pairs(plan: Plan) -> tuple[Pair, ...]:
-    """Return the pairs of rows that the table compares."""
+    """Return the pairs of rows that the table compares, by the measure of the first column of each benchmark."""
     by_name = {each.row.name: each for each in plan.rows}
     found = []
     for first, second in plan.table.compare:
@@ -71,8 +71,9 @@ def pairs(plan: Plan) -> tuple[Pair, ...]:
             if other is None:
                 continue
             there = step.done and other.done
-            rows = comparisons(step.folder, other.folder) if there else []
-            found.append(Pair(by_name[first].row.title, by_name[second].row.title, step.benchmark, rows[0][1] if rows else None))
+            measure = next((column.measure for column in columns_of(plan) if column.benchmark == benchmark), "")
+            rows = comparisons(step.folder, other.folder, measure) if there else []
+            found.append(Pair(by_name[first].row.title, by_name[second].row.title, benchmark, rows[0][1] if rows else None))
     return tuple(found)
 
 
@@ -89,7 +90,6 @@ def as_json(plan: Plan) -> dict[str, Any]:
 
 def _cell(planned: RowPlan, column: Column) -> Cell:
     step = planned.evaluations.get(column.benchmark)
-    step = step or next((each for each in planned.evaluations.values() if each.benchmark == column.benchmark), None)
     if step is None or not step.done:
         return Cell(column, None, None, None, 0, "", NOT_RUN)
     scores = read_scores(step.folder)

@@ -1,0 +1,194 @@
+"""Recipes become steps: each once, in order, in a folder of its own, checked before anything starts."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from toolrl.config.load import load
+from toolrl.config.schema import RlConfig
+from toolrl.config.task import subset_bounds
+from toolrl.errors import ConfigError
+from toolrl.pipelines.recipes.files import find
+from toolrl.pipelines.recipes.plan import plan
+
+TABLES = ("table3", "table4", "table5", "figure4", "figure5", "results", "sft_then_rl")
+CONF = Path(__file__).parents[3] / "conf"
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Write a row and a size, and return how to plan it."""
+    size = {
+        "title": "a size",
+        "values": {"model": "demo://start", "data": "demo://train"},
+        "stages": {
+            "all": {"model": {"dtype": "float32"}, "engine": {"max_model_len": 512}},
+            "rl": {"run": {"steps": 3}, "data": {"max_prompt_tokens": 256}, "sampling": {"max_tokens": 96}},
+            "sft": {"data": {"max_tokens": 384}, "run": {"steps": 3}},
+            "evaluate": {"sampling": {"max_tokens": 96}, "data": {"heldout": "demo://heldout"}},
+        },
+        "benchmarks": {"bfcl": {"is": "heldout"}},
+    }
+    (tmp_path / "sizes").mkdir()
+
+    def planned(*words, row, size_changes=None):
+        (tmp_path / "sizes" / "small.yaml").write_text(yaml.safe_dump(size | (size_changes or {})))
+        (tmp_path / "row.yaml").write_text(yaml.safe_dump({"title": "a row", "size": "small", **row}))
+        return plan(str(tmp_path / "row.yaml"), (f"out={tmp_path / 'out'}", *words))
+
+    return planned
+
+
+SFT_RL = {
+    "steps": {
+        "rl": {"stage": "rl", "model.path": "${sft}", "data.train": "${data}", "data.subset": "50-100"},
+        "sft": {"stage": "sft", "model": {"path": "${model}"}, "data": {"train": "${data}", "subset": "0-50"}},
+    },
+    "model": "${rl}",
+}
+
+
+LOOP = {"a": {"stage": "rl", "model.path": "${b}"}, "b": {"stage": "rl", "model.path": "${a}"}}
+
+
+def test_a_step_comes_after_what_it_needs_and_reads_what_that_made(recipe):
+    sft, rl, evaluation = recipe(row=SFT_RL).steps
+    assert [step.stage for step in (sft, rl, evaluation)] == ["sft", "rl", "evaluate"]
+    assert sft.config().model.path == "demo://start"
+    assert rl.config().model.path == str(sft.folder / "final") == sft.made
+    assert evaluation.config().model.path == rl.made == str(rl.folder / "final")
+    assert rl.config().run.dir == str(rl.folder)
+    assert (sft.config().model.dtype, rl.config().engine.max_model_len) == ("float32", 512)
+
+
+def test_a_folder_is_of_everything_that_shapes_it_and_of_what_it_rests_on(recipe):
+    folders = {step.stage: step.folder for step in recipe(row=SFT_RL).steps}
+    again = {step.stage: step.folder for step in recipe(row=SFT_RL).steps}
+    other_sft = {step.stage: step.folder for step in recipe("sft.learner.lr=1e-3", row=SFT_RL).steps}
+    other_rl = {step.stage: step.folder for step in recipe("rl.learner.lr=1e-3", row=SFT_RL).steps}
+    assert folders == again
+    assert not {*folders.values()} & {*other_sft.values()}
+    assert other_rl["sft"] == folders["sft"]
+    assert not {other_rl["rl"], other_rl["evaluate"]} & {*folders.values()}
+
+
+def test_the_seed_and_values_of_the_command_line_reach_every_step(recipe):
+    steps = recipe("seed=7", "data=rows.jsonl", "rl.run.steps=5", row=SFT_RL).steps
+    assert {step.config().run.seed for step in steps} == {7}
+    assert {step.config().data.train for step in steps[:2]} == {"rows.jsonl"}
+    assert steps[1].config().run.steps == 5
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"steps": {}, "model": "${rll}"}, "${rll}: no step and no value of this name; there are data, model"),
+        ({"steps": LOOP, "model": "${a}"}, "needs itself: a needs b needs a"),
+        ({"steps": {"a": {"stage": "train"}}, "model": "m"}, "steps.a.stage: got 'train'; choose one of prepare, distill, sft, rl"),
+        ({"step": {}, "model": "m"}, "unknown key 'step'; did you mean 'steps'?"),
+        ({"steps": {}, "model": 3}, "model: got 3; write a text"),
+        ({"model": "m", "paper": {"Overall": "84"}}, "paper: got {'Overall': '84'}; write numbers by column"),
+        ({"model": "m", "benchmarks": ["bird"]}, "benchmarks: the size small has no 'bird', but bfcl"),
+        ({"model": "m", "evaluate": {"sampling.n": 3}}, "step evaluate-heldout (evaluate): sampling.n: got 3 at temperature 0"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_row_is_told(recipe, row, told):
+    with pytest.raises(ConfigError) as caught:
+        recipe(row=row)
+    assert told in str(caught.value)
+
+
+def test_every_problem_of_every_step_comes_at_once(recipe):
+    with pytest.raises(ConfigError) as caught:
+        recipe("rl.learner.lr=0", "sft.run.stepz=3", row=SFT_RL)
+    assert "step rl (rl): learner.lr: got 0.0; set it above 0" in str(caught.value)
+    assert "step sft (sft): unknown setting 'run.stepz'; did you mean 'run.steps'?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("tiny", "expected NAME=VALUE"),
+        ("rll.run.steps=3", "no stage 'rll'"),
+        ("seed=x", "write a whole number"),
+        ("size=huge", "size: got 'huge'; choose one of"),
+    ],
+)
+def test_a_mistaken_word_is_told(recipe, word, told):
+    with pytest.raises(ConfigError, match=told):
+        recipe(word, row=SFT_RL)
+
+
+@pytest.mark.parametrize("name", ["../row", "/etc/passwd", "nowhere"])
+def test_a_table_takes_rows_from_its_own_folder_only(tmp_path, name):
+    (tmp_path / "table.yaml").write_text(yaml.safe_dump({"title": "t", "rows": [name]}))
+    with pytest.raises(ConfigError, match="name a row below"):
+        plan(str(tmp_path / "table.yaml"), ())
+
+
+def test_a_recipe_is_found_by_its_shipped_name_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find("recipes/table3.yaml") == find("conf/recipes/table3.yaml")
+    with pytest.raises(ConfigError, match=r"no such recipe; did you mean recipes/table3\.yaml\?"):
+        find("recipes/tabel3.yaml")
+
+
+@pytest.mark.parametrize("size", ["7b", "14b", "tiny"])
+@pytest.mark.parametrize("name", TABLES)
+def test_every_shipped_recipe_can_be_planned_at_every_size(name, size):
+    planned = plan(f"recipes/{name}.yaml", (f"size={size}",))
+    assert {row.size.name for row in planned.rows} == {size}
+    assert all(row.evaluations for row in planned.rows)
+
+
+def test_every_shipped_row_is_in_a_table():
+    rows = {row.row.name for name in TABLES for row in plan(f"recipes/{name}.yaml", ("size=tiny",)).rows}
+    files = {str(file.relative_to(CONF / "recipes"))[:-5] for file in (CONF / "recipes").glob("*/*.yaml") if file.parent.name != "sizes"}
+    assert rows == files | {"sft_then_rl"}
+
+
+def test_shipped_files_hold_at_most_40_settings():
+    for file in (CONF / "recipes").rglob("*.yaml"):
+        content = yaml.safe_load(file.read_text())
+        stages = content.get("stages", {})
+        for stage, settings in stages.items():
+            assert len(settings) <= 40, (file, stage)
+
+
+def test_table_3_has_the_papers_rows_and_hands_the_data_over_without_overlap():
+    rows = {row.row.name: row for row in plan("recipes/table3.yaml", ()).rows}
+    assert {name: row.row.paper["Overall"] for name, row in rows.items()} == {
+        "table3/sft_no_reasoning_50": 81.02, "table3/sft_no_reasoning_100": 81.47, "table3/sft_reasoning_50": 81.50,
+        "table3/sft_reasoning_100": 82.71, "table3/sft_50_rl_50": 83.17, "table3/rl_50": 83.01, "table3/rl_100": 83.24,
+    }  # fmt: skip
+    steps = {name: {step.stage: step for step in row.steps.values()} for name, row in rows.items()}
+    both = steps["table3/sft_50_rl_50"]
+    assert subset_bounds(both["sft"].config().data.subset) == (0.0, 0.5)
+    assert subset_bounds(both["rl"].config().data.subset) == (0.5, 1.0)
+    assert both["sft"].config().data.train == both["rl"].config().data.train == both["distill"].made
+    assert both["sft"].folder == steps["table3/sft_reasoning_50"]["sft"].folder
+    assert len({row["distill"].folder for row in steps.values()}) == 1
+    reasoning = {name: row["sft"].config().data.reasoning for name, row in steps.items() if "sft" in row}
+    assert {name for name, kept in reasoning.items() if not kept} == {"table3/sft_no_reasoning_50", "table3/sft_no_reasoning_100"}
+
+
+def test_a_7b_row_trains_with_the_settings_of_the_shipped_7b_run():
+    shipped = load(RlConfig, [str(CONF / "tool_n1_7b_node.yaml")])
+    (row,) = [each for each in plan("recipes/results.yaml", ()).rows if each.row.name == "results/tool_n1_7b"]
+    (step,) = [step for step in row.steps.values() if step.stage == "rl"]
+    config = step.config()
+    for section in ("model", "sampling", "engine", "reward", "loop", "algo", "learner", "weights", "cluster"):
+        ours, theirs = (vars(getattr(each, section)) for each in (config, shipped))
+        differing = {key: value for key, value in ours.items() if value != theirs[key]}
+        assert differing in ({}, {"functions": {"binary": 1.0}}), section
+
+
+@pytest.mark.parametrize("function", ["binary", "no_think", "partial_format", "partial_names"])
+def test_the_rows_of_table_4_differ_in_their_reward_alone(function):
+    rows = {each.row.name: each for each in plan("recipes/table4.yaml", ("size=tiny",)).rows}
+    steps = {name: next(step for step in each.steps.values() if step.stage == "rl") for name, each in rows.items()}
+    step, other = steps[f"table4/{function}"], steps["table4/binary"]
+    assert step.config().reward.functions == {function: 1.0}
+    differing = {key for key, value in step.settings.items() if value != other.settings[key]}
+    assert differing <= {"reward.functions"}
