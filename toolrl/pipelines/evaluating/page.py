@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from toolrl.evaluation.averages import Estimate
 from toolrl.evaluation.benchmark import Benchmark, Official, Outcome
 from toolrl.evaluation.compare import Comparison
 from toolrl.pipelines.evaluating.scores import FORM, OFFICIAL, OURS, Scores
-from toolrl.pipelines.review.page import page, table, try_one, wrap
+from toolrl.pipelines.review.page import columns, page, table, try_one, wrap
 from toolrl.types import Reason
 
 MOST_REASONS = 6
@@ -29,9 +29,14 @@ def text(
         _agreement(scores, official, width),
         _known(benchmark, outcomes, width),
         _reasons(scores),
-        _next(outcomes, folder),
     )
-    return page(sections, width)
+    return f"{whole(sections, width)}\n\n{_next(outcomes, folder)}"
+
+
+def whole(sections: Iterable[Iterable[str]], width: int) -> str:
+    """Return a page whose tables are never cut: a terminal that is too narrow wraps them, and no number is lost."""
+    listed = [list(section) for section in sections]
+    return page(listed, max(width, *(columns(line) for lines in listed for line in lines)))
 
 
 def percent(estimate: Estimate | Mapping[str, Any]) -> str:
@@ -45,11 +50,12 @@ def percent(estimate: Estimate | Mapping[str, Any]) -> str:
 
 
 def compared(rows: Sequence[tuple[str, Comparison]], names: tuple[str, str], width: int) -> str:
-    """Return two models side by side; `rows` are (measure and category, comparison)."""
-    head = ["", "items", names[0], names[1], "difference", "only 1st", "only 2nd", "p (McNemar)"]
+    """Return two models side by side; `rows` are (category, comparison), `names` say where each was evaluated."""
+    head = ["", "items", "first", "second", "second − first", "only first", "only second", "p (McNemar)"]
     lines = [[what, f"{c.items:,}", *map(_points, (c.a, c.b)), _gap(c), str(c.only_a), str(c.only_b), f"{c.p:.3g}"] for what, c in rows]
-    told = "difference: second less first, on the items both answered, with its 95 % paired bootstrap interval"
-    return page([["the two models, item by item"], table([head, *lines], right=range(1, 8)), wrap(told, width)], width)
+    told = "right answers in percent, on the items both answered; in brackets the 95 % paired bootstrap interval"
+    opening = ["compared item by item", f"  first   {names[0]}", f"  second  {names[1]}"]
+    return whole([opening, [*table([head, *lines], right=range(1, 8)), *wrap(told, width)]], width)
 
 
 def _points(share: float) -> str:
@@ -116,6 +122,7 @@ def _reasons(scores: Scores) -> list[str]:
     return ["what was wrong, by our rules:", *(f"  {count:>5,}  {reason}" for reason, count in list(wrong.items())[:MOST_REASONS])]
 
 
-def _next(outcomes: Sequence[Outcome], folder: Path) -> list[str]:
+def _next(outcomes: Sequence[Outcome], folder: Path) -> str:
+    """Say where everything is: paths and commands to copy, so they are never cut."""
     wrong = next((i for i, outcome in enumerate(outcomes) if outcome.ours.reason is not Reason.CORRECT), 0)
-    return [f"every item: {folder / 'rollouts' / 'version-000000.parquet'}", try_one(folder, f"{wrong}.0")]
+    return f"every item: {folder / 'rollouts' / 'version-000000.parquet'}\n{try_one(folder, f'{wrong}.0')}"

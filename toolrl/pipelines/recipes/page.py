@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from toolrl.pipelines.evaluating.page import percent
+from toolrl.pipelines.evaluating.page import percent, whole
 from toolrl.pipelines.recipes.plan import Plan
 from toolrl.pipelines.recipes.results import Cell, Pair, RowResult, columns_of, pairs, results
-from toolrl.pipelines.review.page import page, table, wrap
+from toolrl.pipelines.review.page import table, wrap
 
 
 def text(plan: Plan, width: int) -> str:
@@ -15,7 +15,8 @@ def text(plan: Plan, width: int) -> str:
     rows = results(plan)
     body = table(_grid(plan, rows), right=range(1, 2 + len(columns_of(plan))))
     lines = [part for line in _notes(plan, rows) for part in wrap(line, width, "  ")]
-    return page([wrap(_title(plan), width), body, lines, [_pair(pair) for pair in pairs(plan)]], width)
+    compared = [part for pair in pairs(plan) for part in wrap(_pair(pair), width, "  ")]
+    return whole([wrap(_title(plan), width), body, lines, compared], width)
 
 
 def markdown(plan: Plan) -> str:
