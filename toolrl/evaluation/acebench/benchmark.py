@@ -29,7 +29,7 @@ from toolrl.types import Prompt, Reason, ToolCall, Verdict
 
 CHECKER: Final = "model_eval/checker.py"
 OUR_RULES: Final = "official rules (our implementation); name a checkout of upstream by --acebench-root to have its own checker judge calls"
-REJECTED: Final = "upstream's rules reject the label itself (most often since they take every space out of an answer and compare it with what has its own)"
+REJECTED: Final = "upstream's rules reject the label itself, mostly since they take every space out of an answer and none out of the label"
 
 
 class AceBenchmark:
