@@ -37,8 +37,9 @@ DOORS = {  # the only places that may name a heavy dependency
     "datasets": {"data/origin.py"},
     "openai": {"rollout/endpoint.py"},
     "httpx2": {"rollout/endpoint.py"},
-    "bfcl_eval": set(),
+    "bfcl_eval": {"evaluation/bfcl/foreign"},
 }
+FOREIGN = ROOT / "evaluation" / "bfcl" / "foreign"  # scripts for the interpreter of another environment
 MAX_LINES = 300
 FILES = sorted(p for p in ROOT.rglob("*.py"))
 EVERY_FILE = pytest.mark.parametrize("file", FILES, ids=lambda f: f.relative_to(ROOT).as_posix())
@@ -92,6 +93,14 @@ def test_files_stay_small(file):
 @EVERY_FILE
 def test_every_file_opens_with_its_promise(file):
     assert ast.get_docstring(ast.parse(file.read_text())), "the first line of a file says what it is for"
+
+
+def test_foreign_scripts_and_the_package_do_not_import_each_other():
+    scripts = [file for file in FILES if file.is_relative_to(FOREIGN)]
+    assert scripts
+    assert not (FOREIGN / "__init__.py").exists()
+    assert not [name for file in scripts for name in imports(file) if name.startswith("toolrl")]
+    assert not [file for file in FILES for name in imports(file) if name.startswith("toolrl.evaluation.bfcl.foreign")]
 
 
 def test_no_module_cycles():

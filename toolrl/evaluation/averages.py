@@ -31,6 +31,8 @@ class Average:
     parts: tuple[tuple[float, Average], ...] = ()
     missing_is_zero: bool = False
     """Whether a part without items counts 0 (BFCL v4's overall) instead of leaving the whole without a value."""
+    whole: bool = False
+    """Whether a leaf has a value only where each of its categories has items."""
 
     @property
     def formula(self) -> str:
@@ -119,7 +121,7 @@ def _value(average: Average, counts: Mapping[str, tuple[NDArray[np.float64], int
     """Return the average for each draw; None where a part it needs has no items."""
     if not average.parts:
         there = [counts[name] for name in average.categories if name in counts]
-        if not there:
+        if not there or (average.whole and len(there) < len(average.categories)):
             return None
         right: NDArray[np.float64] = np.sum([right for right, _ in there], axis=0)
         return right / float(sum(n for _, n in there))

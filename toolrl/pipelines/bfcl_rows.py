@@ -1,36 +1,20 @@
-"""A row in BFCL's own forms -> the official verdict on its calls.
-
-category      what a right answer is                                    spelled also
-AST           calls that the AST checker accepts, of some language      simple, java, javascript, …
-irrelevance   no call: none made, or nothing that can be read as calls  live_irrelevance
-relevance     any call                                                  live_relevance
-"""
+"""A row in BFCL's own forms -> the official verdict on its calls, by the category it names (`evaluation.bfcl.categories`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any
 
-from toolrl.calls.bfcl import explain_bfcl
 from toolrl.calls.fault import Fault, describe, shown
 from toolrl.calls.parse import CALL, Answer, parse
-from toolrl.data.formats.bfcl import read_accepted
+from toolrl.data.history import read_accepted
 from toolrl.data.schemas import ORIGIN_LANGUAGE, read_tools
 from toolrl.errors import DataError
+from toolrl.evaluation.bfcl.categories import AST, LANGUAGES, SPELLINGS
+from toolrl.evaluation.bfcl.rules import explain
 from toolrl.types import AcceptedCall, Json, Reason, Tool, ToolCall, Verdict
-
-PYTHON: Final = ("simple", "simple_python", "multiple", "parallel", "parallel_multiple")
-LANGUAGES: Final[Mapping[str, str]] = {
-    "java": "java", "simple_java": "java", "javascript": "javascript", "simple_javascript": "javascript",
-}  # fmt: skip
-"""Categories whose values are literals of another language."""
-AST: Final = (*PYTHON, *LANGUAGES, *(f"live_{name}" for name in PYTHON))
-IRRELEVANCE: Final = ("irrelevance", "live_irrelevance")
-RELEVANCE: Final = ("relevance", "live_relevance")
-CATEGORIES: Final = (*AST, *IRRELEVANCE, *RELEVANCE)
-"""The single-turn categories, in the spellings of v3 and v4."""
 
 FIELDS = "id, category, function, ground_truth and calls (or text)"
 
@@ -48,23 +32,11 @@ class BfclRow:
 
 def bfcl_verdict(row: BfclRow) -> Verdict:
     """Return the official verdict, but for the order of calls, which never matters here."""
-    fault = _fault(row)
+    fault = explain(row.category, row.given, row.accepted, row.tools)
     form = not isinstance(row.given, Fault)
     if fault is None:
         return Verdict(1.0, Reason.CORRECT, format_right=form, content_right=True, bfcl_right=True)
     return Verdict(0.0, fault.reason, fault.path, fault.expected, fault.got, format_right=form, bfcl_right=False)
-
-
-def _fault(row: BfclRow) -> Fault | None:
-    if row.category in IRRELEVANCE:
-        if isinstance(row.given, Fault) or not row.given:
-            return None
-        return Fault(Reason.UNEXPECTED_CALL, "[0]", "no call", describe(row.given[0].name))
-    if isinstance(row.given, Fault):
-        return row.given
-    if row.category in RELEVANCE:
-        return None if row.given else Fault(Reason.WRONG_COUNT, "", "a call", "0 calls")
-    return explain_bfcl(row.given, row.accepted, row.tools)
 
 
 def read_bfcl_row(row: Mapping[str, Any]) -> BfclRow:
@@ -84,9 +56,9 @@ def _category(row: Mapping[str, Any]) -> str:
     if "category" not in row:
         raise DataError(f"expected {FIELDS}, got no category; add what is missing")
     category = row["category"]
-    if isinstance(category, str) and category in CATEGORIES:
+    if isinstance(category, str) and category in SPELLINGS:
         return category
-    near = get_close_matches(str(category), CATEGORIES, n=3, cutoff=0.5) or CATEGORIES
+    near = get_close_matches(str(category), SPELLINGS, n=3, cutoff=0.5) or SPELLINGS
     raise DataError(f"`category`: expected a single-turn category of BFCL, got {describe(category)}; is it {', '.join(near)}?")
 
 
