@@ -30,7 +30,7 @@ from toolrl.evaluation.benchmark import Benchmark, Item, Official, Outcome
 from toolrl.evaluation.compare import Comparison, compare
 from toolrl.monitor.durable import replace_text
 from toolrl.monitor.rundir import CONFIG
-from toolrl.pipelines.asking import AskedModel, answer, asked_model, asked_of, sampling_of
+from toolrl.pipelines.asking import AskedModel, answer, asked_model, asked_of, sampling_of, with_model_name
 from toolrl.pipelines.evaluating import page, stored
 from toolrl.pipelines.evaluating.benchmarks import Options, chosen, load_benchmark, measures_of
 from toolrl.pipelines.evaluating.given import given_replies
@@ -99,6 +99,7 @@ def measure(
     asked = None if completions is not None else asked_model(config)
     replies = None if completions is None else given_replies(completions, items)
     folder = stored.open_folder(Path(config.run.dir).resolve())
+    config = with_model_name(config, folder / stored.REPLIES)
     template = PromptTemplate.load(config.prompt.template) if asked is None else asked.template
     replace_text(folder / CONFIG, to_yaml(config))
     replace_text(folder / FILE_NAME, template.source)
@@ -118,6 +119,8 @@ def measure(
         **scores_as_json(scores),
         "official_scores": dict(official.scores),
         "official_not_run": official.not_run,
+        "official_note": official.note,
+        "known": {known.id: known.why for known in benchmark.known if known.id in texts},
         "truncated": sum(reply.finish_reason == "length" for reply in replies.values()),
         "toolrl": __version__,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,21 @@ from pathlib import Path
 from toolrl.config.asking import EvaluateConfig
 from toolrl.data.source import load_prompts
 from toolrl.errors import ConfigError
+from toolrl.evaluation.acebench.benchmark import AceBenchmark
+from toolrl.evaluation.apibank.benchmark import ApiBankBenchmark
 from toolrl.evaluation.benchmark import Benchmark, Item
+from toolrl.evaluation.bfcl.benchmark import BfclBenchmark
+from toolrl.evaluation.bfcl.categories import multi_turn_categories
 from toolrl.evaluation.heldout_benchmark import HeldoutBenchmark
 from toolrl.pipelines.evaluating.scores import CALLS, FORM, OFFICIAL, OURS
 from toolrl.reward.verifier import make_verifier, users_deadline
 
 NAMES = ("bfcl", "apibank", "acebench", "heldout")
+FILES = {
+    "apibank": "level1_dialogues.jsonl, level2_dialogues.jsonl, unified.jsonl",
+    "acebench": "data_*.json and possible_answer/",
+}
+_MULTI_TURN = "multi_turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,20 @@ class Options:
     acebench_root: Path | None = None
     """Upstream's ACEBench, likewise."""
     categories: tuple[str, ...] = ()
-    """Those to ask; none: all that can be asked."""
+    """Those to ask; none: all that have one turn. Of BFCL also `multi_turn`, all four of them."""
+
+    @property
+    def single_turn(self) -> tuple[str, ...]:
+        """The categories that are asked one question a prompt."""
+        return tuple(name for name in self.categories if not name.startswith(_MULTI_TURN))
+
+    @property
+    def multi_turn(self) -> tuple[str, ...]:
+        """Those that upstream's own program asks. Raises ConfigError."""
+        named = [name for name in self.categories if name.startswith(_MULTI_TURN) and self.name == "bfcl"]
+        if not named:
+            return ()
+        return multi_turn_categories([] if _MULTI_TURN in named else named)
 
 
 def load_benchmark(options: Options, config: EvaluateConfig) -> Benchmark:
@@ -42,12 +65,33 @@ def load_benchmark(options: Options, config: EvaluateConfig) -> Benchmark:
     if options.name != "heldout" and config.data.heldout:
         raise ConfigError(f"data.heldout: without effect for {options.name}, which brings its own items; remove it")
     if options.name == "heldout":
-        if not config.data.heldout:
-            raise ConfigError("data.heldout: got nothing; name rows with a reference, a prepared folder, or demo://heldout")
-        verifier = make_verifier(config.reward.mode, config.reward.no_call, config.reward.functions)
-        prompts = load_prompts(config.data.heldout, part="heldout")
-        return HeldoutBenchmark(prompts, verifier, users_deadline(verifier, config.reward.deadline_s))
-    raise ConfigError(options.name)
+        return _heldout(config)
+    if options.name == "bfcl":
+        return _bfcl(options)
+    if options.data is None:
+        raise ConfigError(f"--data: got nothing; name the folder of {options.name}'s files ({FILES[options.name]})")
+    if options.name == "apibank":
+        return ApiBankBenchmark.load(options.data, options.categories, root=options.apibank_root)
+    return AceBenchmark.load(options.data, options.categories, root=options.acebench_root)
+
+
+def _heldout(config: EvaluateConfig) -> Benchmark:
+    if not config.data.heldout:
+        raise ConfigError("data.heldout: got nothing; name rows with a reference, a prepared folder, or demo://heldout")
+    verifier = make_verifier(config.reward.mode, config.reward.no_call, config.reward.functions)
+    prompts = load_prompts(config.data.heldout, part="heldout")
+    return HeldoutBenchmark(prompts, verifier, users_deadline(verifier, config.reward.deadline_s))
+
+
+def _bfcl(options: Options) -> Benchmark:
+    if options.single_turn or not options.categories:
+        return BfclBenchmark.load(options.single_turn, options.data, tell)
+    return BfclBenchmark((), Path(), tell)
+
+
+def tell(line: str) -> None:
+    """Say what takes a while, beside the result, which may be piped."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def chosen(benchmark: Benchmark, limit: int) -> Sequence[Item]:

@@ -10,10 +10,12 @@ from toolrl.evaluation.averages import Estimate
 from toolrl.evaluation.benchmark import Benchmark, Official, Outcome
 from toolrl.evaluation.compare import Comparison
 from toolrl.pipelines.evaluating.scores import FORM, OFFICIAL, OURS, Scores
+from toolrl.pipelines.evaluating.stored import SCORES
 from toolrl.pipelines.review.page import columns, page, table, try_one, wrap
 from toolrl.types import Reason
 
 MOST_REASONS = 6
+MOST_KNOWN = 12
 LEVEL = "in brackets: 95 % bootstrap intervals, items drawn anew within each category"
 
 
@@ -99,6 +101,7 @@ def _formulas(scores: Scores, width: int) -> list[str]:
 
 def _agreement(scores: Scores, official: Official, width: int) -> list[str]:
     lines = wrap(f"official rules: not run. {official.not_run}", width, "  ") if official.not_run else []
+    lines += wrap(f"official rules: {official.note}", width, "  ") if official.note else []
     if scores.agreement is not None:
         found = scores.agreement
         lines.append(f"{OURS} and {OFFICIAL} agree on {found.agree:,} of {found.items:,} items")
@@ -111,8 +114,9 @@ def _known(benchmark: Benchmark, outcomes: Sequence[Outcome], width: int) -> lis
     there = [known for known in benchmark.known if known.id in asked]
     if not there:
         return []
-    lines = [part for known in there for part in wrap(f"  {known.id}: {known.why}", width, "    ")]
-    return [f"{len(there)} items that are not what they seem:", *lines]
+    lines = [part for known in there[:MOST_KNOWN] for part in wrap(f"  {known.id}: {known.why}", width, "    ")]
+    more = [f"  … and {len(there) - MOST_KNOWN} more, listed in {SCORES}"] if len(there) > MOST_KNOWN else []
+    return [f"{len(there)} items that are not what they seem:", *lines, *more]
 
 
 def _reasons(scores: Scores) -> list[str]:
