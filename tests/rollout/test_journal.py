@@ -1,11 +1,13 @@
 """Replies on disk: all there after a kill, none twice, and never mixed with those to another question."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from toolrl.errors import RunFolderError
-from toolrl.rollout.journal import Journal
+from toolrl.rollout.journal import Journal, asked_in
 from toolrl.rollout.replies import Reply
 
 ASKED = {"model": "m", "temperature": 0.7}
@@ -81,3 +83,41 @@ def test_two_processes_do_not_write_one_journal(tmp_path):
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(RunFolderError, match="cannot be written"):
         Journal(tmp_path / "no" / "j", ASKED)
+
+
+def test_what_a_journal_answers_can_be_read_while_another_process_has_it(tmp_path):
+    assert asked_in(tmp_path / "j") == {}
+    with Journal(tmp_path / "j", ASKED):
+        assert asked_in(tmp_path / "j") == ASKED
+    (tmp_path / "j").write_bytes(b"\xff[")
+    assert asked_in(tmp_path / "j") == {}
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from toolrl.rollout.journal import Journal
+from toolrl.rollout.replies import Reply
+
+with Journal(Path(sys.argv[1]), {"model": "m", "temperature": 0.7}) as journal:
+    for number in range(len(journal), 10**9):
+        journal.add((f"p{number}", 0), Reply("x" * (number % 5000), "stop", 1, number))
+        print(number, flush=True)
+"""
+
+
+def test_whatever_was_kept_before_a_kill_is_there_and_the_file_is_free_again(tmp_path):
+    path, kept = tmp_path / "j", 0
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+            told = [writer.stdout.readline() for _ in range(200)]
+            with pytest.raises(RunFolderError, match="another process writes it"):
+                Journal(path, ASKED)
+            writer.kill()
+            told += writer.stdout.read().splitlines()
+        assert int(told[0]) == kept
+        with Journal(path, ASKED) as journal:
+            last = int([line for line in told if line.strip()][-1])
+            assert list(journal)[: last + 1] == [(f"p{number}", 0) for number in range(last + 1)]
+            assert all(len(reply.text) == reply.completion_tokens % 5000 for reply in journal.values())
+            kept = len(journal)
