@@ -10,9 +10,10 @@ import pytest
 from toolrl.config.asking import EndpointConfig
 from toolrl.errors import ConfigError, ReplyError, RunError
 from toolrl.rollout import endpoint as endpoints
-from toolrl.rollout.endpoint import EndpointResponder, Traffic
+from toolrl.rollout.endpoint import EndpointResponder
 from toolrl.rollout.faults import Kind
 from toolrl.rollout.replies import Ask, answer_all
+from toolrl.rollout.traffic import Traffic
 from toolrl.testing.endpoint import ANSWERED, FAULTS, IMPATIENT, LIMITED, FakeEndpoint, digest
 from toolrl.types import Message, Prompt, Sampling
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from toolrl.cli.asking import add_distill
 from toolrl.cli.data import add_fingerprint, add_prepare
 from toolrl.cli.evaluation import add_evaluate
 from toolrl.cli.learner import add_replay
 from toolrl.cli.reward import add_audit, add_explain, add_rescore, add_score
 
-NAMES = ("prepare", "fingerprint", "sft", "rl", "evaluate", "score", "explain", "replay", "rescore", "audit", "config")
+NAMES = ("prepare", "fingerprint", "distill", "sft", "rl", "evaluate", "score", "explain", "replay", "rescore", "audit", "config")
 CONFIGURED = ("rl", "sft", "distill", "evaluate")
 """Commands with settings; `toolrl.config.kinds` has the schema of each."""
 SETTINGS_HELP = "YAML files, merged left to right, then overrides as section.name=value"
@@ -20,6 +21,7 @@ def add_to(parsers: Any) -> None:
     """Add every command to the sub-parsers of the main parser."""
     add_prepare(parsers)
     add_fingerprint(parsers)
+    add_distill(parsers)
     for name, about in (("sft", "train on demonstrations (cross-entropy)"), ("rl", "train by reinforcement learning (GRPO)")):
         parser = parsers.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
         parser.add_argument("settings", nargs="+", metavar="CONF|KEY=VALUE", help=SETTINGS_HELP)

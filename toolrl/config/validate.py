@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from math import isfinite
 from typing import Any
+from urllib.parse import urlsplit
 
 from toolrl.config.asking import KEEP, AskedSamplingConfig, DistillConfig, EvaluateConfig
 from toolrl.config.learning import ADVANTAGES, IMPORTANCE, LOSSES, AlgoConfig, LearnerConfig
@@ -116,6 +117,8 @@ def _subset(config: AnyConfig) -> Iterator[str]:
 def _asking(config: DistillConfig | EvaluateConfig) -> Iterator[str]:
     if not config.model.path:
         yield "model.path: got nothing; name a Hugging Face folder, a hub model, demo://start, or the URL of an endpoint"
+    if config.model.is_endpoint:
+        yield from _url(config.model.path)
     if isinstance(config, DistillConfig) and not config.data.train:
         yield "data.train: got nothing; name a JSONL file, a prepared folder, or demo://train"
     if not config.run.dir:
@@ -129,6 +132,18 @@ def _asking(config: DistillConfig | EvaluateConfig) -> Iterator[str]:
         )
     yield from _asked_sampling(config.sampling)
     yield from function_problems(config.reward.functions)
+
+
+def _url(url: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+        sound = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        sound = False
+    if not sound:
+        yield f"model.path: got {url!r}; write an endpoint as in http://host:8000/v1"
+    elif parts.username or parts.password or parts.query:  # it would stand in every file, so it is not repeated here
+        yield "model.path: holds a user name, a password or a query; write the bare URL, and put the key into endpoint.key_variable"
 
 
 def _asked_sampling(sampling: AskedSamplingConfig) -> Iterator[str]:

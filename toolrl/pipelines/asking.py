@@ -9,11 +9,11 @@ An engine that is kept warm is given the weights of the model first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from toolrl.actors.engine import EnginePool
 from toolrl.actors.placement import engine_bundles
@@ -24,13 +24,16 @@ from toolrl.data.template import PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
 from toolrl.errors import ReplyError
 from toolrl.pipelines.inputs import resolve_model
-from toolrl.rollout.replies import Ask, Key, Replies, Reply, answer_all
+from toolrl.rollout.journal import asked_in
+from toolrl.rollout.replies import Ask, Each, Key, Replies, answer_all
 from toolrl.rollout.settings import EngineSettings
+from toolrl.rollout.traffic import Traffic
 from toolrl.types import Sampling
 from toolrl.weights.gate import Gate
 
 Asking = DistillConfig | EvaluateConfig
-Each = Callable[[Ask, Reply], None]
+Config = TypeVar("Config", DistillConfig, EvaluateConfig)
+ENDPOINT_MODEL = "endpoint_model"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,25 @@ def asked_model(config: Asking) -> AskedModel:
     return AskedModel(path, template, ChatTokenizer(path, template.chat))
 
 
+def with_model_name(config: Config, journal: Path) -> Config:
+    """Return settings that name the endpoint's model: the one that `journal` is of, else the only one that is listed. Raises UserError.
+
+    So a journal is of one model, and what is answered already can be read where the endpoint is no longer up.
+    """
+    if not config.model.is_endpoint or config.endpoint.model:
+        return config
+    before = asked_in(journal)
+    name = before.get(ENDPOINT_MODEL, "") if before.get("model") == config.model.path else ""
+    return replace(config, endpoint=replace(config.endpoint, model=name or asyncio.run(_only_model(config))))
+
+
+async def _only_model(config: Asking) -> str:
+    from toolrl.rollout.endpoint import EndpointResponder  # see below
+
+    async with EndpointResponder(config.model.path, config.endpoint, render=lambda prompt: ()) as responder:
+        return responder.model
+
+
 def sampling_of(config: Asking) -> Sampling:
     """Return how one completion is sampled."""
     section = config.sampling
@@ -64,21 +86,31 @@ def sampling_of(config: Asking) -> Sampling:
 
 
 def answer(
-    config: Asking, model: AskedModel, asks: Iterable[Ask], replies: Replies, session: Session, *, each: Each | None = None
+    config: Asking,
+    model: AskedModel,
+    asks: Iterable[Ask],
+    replies: Replies,
+    session: Session,
+    *,
+    each: Each | None = None,
+    traffic: Traffic | None = None,
 ) -> dict[Key, ReplyError]:
     """Answer what `replies` does not hold yet; returns those that have no answer. Raises RunError, or UserError kin."""
     wanted = [ask for ask in asks if ask.key not in replies]
     if not wanted:
         return {}
     if model.tokenizer is None:
-        return asyncio.run(_from_endpoint(config, model, wanted, replies, each))
+        return asyncio.run(_from_endpoint(config, model, wanted, replies, each, traffic))
     return _from_engines(config, model, model.tokenizer, wanted, replies, session, each)
 
 
-async def _from_endpoint(config: Asking, model: AskedModel, asks: list[Ask], replies: Replies, each: Each | None) -> dict[Key, ReplyError]:
+async def _from_endpoint(
+    config: Asking, model: AskedModel, asks: list[Ask], replies: Replies, each: Each | None, traffic: Traffic | None
+) -> dict[Key, ReplyError]:
     from toolrl.rollout.endpoint import EndpointResponder  # the client is slow to import, and engines do not need it
 
-    async with EndpointResponder(model.path, config.endpoint, render=model.template.render) as responder:
+    settings, resumed = config.endpoint, len(replies) > 0
+    async with EndpointResponder(model.path, settings, render=model.template.render, traffic=traffic, resumed=resumed) as responder:
         return await answer_all(asks, responder, replies, in_flight=config.endpoint.in_flight, each=each)
 
 
@@ -119,4 +151,4 @@ def asked_of(config: Asking, model: AskedModel, prompts: str) -> Mapping[str, An
     """Return what determines the replies to `prompts`, a digest: the first line of their journal."""
     sampling = sampling_of(config)
     settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens, "seed": config.run.seed}
-    return {**model.identity(), **settings, "endpoint_model": config.endpoint.model, "prompts": prompts}
+    return {**model.identity(), **settings, ENDPOINT_MODEL: config.endpoint.model, "prompts": prompts}

@@ -13,9 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import Any, TypeVar
@@ -29,6 +27,7 @@ from toolrl.rollout.chat import Dialect, Turn, UnreadableError, read_json, read_
 from toolrl.rollout.faults import BACKOFF_S, MAX_BACKOFF_S, Door, FaultError, Kind, fault_of
 from toolrl.rollout.pace import Pace
 from toolrl.rollout.replies import Ask, Reply
+from toolrl.rollout.traffic import Traffic
 from toolrl.types import Prompt
 
 CONNECT_S = 15.0
@@ -38,20 +37,6 @@ GIVEN_UP_IN_A_ROW = 8
 REFUSED_FROM_START = 64
 """Asks refused before any was answered, after which nobody is asked any more."""
 Found = TypeVar("Found")
-
-
-@dataclass
-class Traffic:
-    """What went over the line; fills while an endpoint is asked."""
-
-    sent: int = 0
-    """Requests, those that were sent again included."""
-    faults: Counter[Kind] = field(default_factory=Counter)
-    """Requests without a reply, by what came of them."""
-    held_s: float = 0.0
-    """Seconds in which the endpoint wanted no request."""
-    held_for_s: Callable[[], float] = lambda: 0.0
-    """Seconds until it wants one again."""
 
 
 class EndpointResponder:

@@ -109,6 +109,16 @@ class Journal(Mapping[Key, Reply]):
         return found
 
 
+def asked_in(path: Path) -> dict[str, Any]:
+    """Return what the journal at `path` answers, without taking it; empty where there is none that can be read."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = json.loads(file.readline())[ASKED]
+    except (OSError, ValueError, KeyError, TypeError):  # opening the journal says what is wrong with it
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _difference(was: Any, now: Any) -> str:
     """Say how two values differ; of long texts, where.
 

@@ -66,6 +66,10 @@ class Replies(Protocol):
         """Whether the ask of this key is answered."""
         ...
 
+    def __len__(self) -> int:
+        """Return how many asks are answered."""
+        ...
+
     def add(self, key: Key, reply: Reply) -> None:
         """Keep a reply, on disk when this returns."""
         ...
