@@ -172,9 +172,9 @@ def test_upstreams_score_of_a_multi_turn_category_is_of_dialogues(tmp_path):
     assert [item.prompt.dialogue for item in benchmark.items] == ["normal_multi_turn_user_adjust_0"] * 2 + [
         "normal_multi_turn_user_adjust_1"
     ]
-    answers = dict(zip([item.id for item in benchmark.items], (good, bad, good), strict=True))
+    answers = dict(zip([item.id for item in benchmark.items], (bad, good, good), strict=True))
     official = benchmark.official(answers, tmp_path)
-    assert [*official.right.values()] == [True, False, True]
+    assert [*official.right.values()] == [False, True, True]
     assert official.scores == {"normal_multi_turn_user_adjust": 0.5}
     assert "our implementation" in official.note
 

@@ -3,8 +3,8 @@
     requests, a line of JSON each, on standard input ─> upstream's functions ─> verdicts, a line of JSON each, on the file descriptor FD
     {"id", …}                                                                    {"ready", "lacking"}, then {"id", "right", "why"}
 
-No module of toolrl imports this file and it imports none: it is started with any interpreter from 3.9 on. What upstream prints goes to
-standard error. An error of upstream's ends the verdict on one request, which is wrong, and nothing else.
+No module of toolrl imports this file and it imports none: it is started with any interpreter from 3.9 on. Standard output is upstream's, for
+whatever it prints. An error of upstream's ends the verdict on one request, which is wrong, and nothing else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ def main() -> None:
     answers = os.fdopen(int(descriptor), "w", encoding="utf-8")
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)
     os.chdir(root)
     sys.path.insert(0, root)
 
