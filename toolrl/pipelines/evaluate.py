@@ -34,6 +34,7 @@ from toolrl.pipelines.asking import AskedModel, answer, asked_model, asked_of, s
 from toolrl.pipelines.evaluating import page, stored
 from toolrl.pipelines.evaluating.benchmarks import Options, chosen, load_benchmark, measures_of
 from toolrl.pipelines.evaluating.given import given_replies
+from toolrl.pipelines.evaluating.multi_turn import counts_of, multi_turn_verdicts
 from toolrl.pipelines.evaluating.progress import Progress
 from toolrl.pipelines.evaluating.scores import OFFICIAL, OURS, Scores, score, stored_right
 from toolrl.pipelines.evaluating.scores import as_json as scores_as_json
@@ -74,13 +75,15 @@ def evaluate(
     given = () if completions is None else (f"model.path={completions}",)
     config = load(EvaluateConfig, [f"run.dir=runs/evaluate/{options.name}", *given, *arguments])
     benchmark = load_benchmark(options, config)
+    if options.multi_turn and completions is not None:
+        raise UserError("--completions: multi-turn categories ask a model turn by turn; name a --model, or other --categories")
     if against is not None and (other := stored.read_scores(against)["benchmark"]) != benchmark.name:
         raise UserError(f"--against: {against} is an evaluation of {other}, not of {benchmark.name}; name another folder")
     if dry_run:
         print(_plan(config, benchmark, completions))
         return 0
     with Session() as session:
-        found = measure(config, benchmark, session, completions=completions, quiet=as_json)
+        found = measure(config, benchmark, session, completions=completions, multi_turn=options.multi_turn, quiet=as_json)
     rows = [] if against is None else comparisons(against, found.folder)
     if as_json:
         print(json.dumps({**found.content, "against": [{"what": what, **asdict(row)} for what, row in rows]}))
@@ -92,24 +95,41 @@ def evaluate(
 
 
 def measure(
-    config: EvaluateConfig, benchmark: Benchmark, session: Session, *, completions: Path | None = None, quiet: bool = False
+    config: EvaluateConfig,
+    benchmark: Benchmark,
+    session: Session,
+    *,
+    completions: Path | None = None,
+    multi_turn: Sequence[str] = (),
+    quiet: bool = False,
 ) -> Evaluated:
-    """Evaluate a model, or given completions, and write the folder. Raises ToolRLError."""
+    """Evaluate a model, or given completions, and write the folder. Raises ToolRLError.
+
+    Args:
+        config: Settings.
+        benchmark: What is asked.
+        session: Where engines are started, or are kept.
+        completions: A file of completions, in place of a model.
+        multi_turn: Categories of BFCL that upstream's own program asks besides.
+        quiet: Whether to tell no progress.
+    """
     items = chosen(benchmark, config.data.limit)
     asked = None if completions is not None else asked_model(config)
-    replies = None if completions is None else given_replies(completions, items)
+    replies = {} if completions is None else given_replies(completions, items)
     folder = stored.open_folder(Path(config.run.dir).resolve())
     config = with_model_name(config, folder / stored.REPLIES)
     template = PromptTemplate.load(config.prompt.template) if asked is None else asked.template
     replace_text(folder / CONFIG, to_yaml(config))
     replace_text(folder / FILE_NAME, template.source)
+    turns = Official()
     if asked is not None:
         replies = _ask(config, asked, items, folder, session, quiet=quiet)
-    assert replies is not None
+        if multi_turn:
+            turns = multi_turn_verdicts(config, asked, multi_turn, folder / stored.OFFICIAL / "multi_turn")
     texts = {key: reply.text for key, reply in replies.items()}
     official = benchmark.official(texts, folder / stored.OFFICIAL)
     outcomes = tuple(Outcome(i, texts[i.id], benchmark.verdict(i, texts[i.id]), official.right.get(i.id)) for i in items)
-    scores = score(benchmark.averages, outcomes, measures_of(benchmark))
+    scores = score(benchmark.averages, outcomes, measures_of(benchmark), counts_of(turns))
     stored.write_items(folder, outcomes, replies, template, config.model.path)
     content = {
         "benchmark": benchmark.name,
@@ -117,9 +137,10 @@ def measure(
         "items": len(outcomes),
         "items_of_benchmark": len(benchmark.items),
         **scores_as_json(scores),
-        "official_scores": dict(official.scores),
+        "official_scores": {**official.scores, **turns.scores},
         "official_not_run": official.not_run,
-        "official_note": official.note,
+        "official_note": " ".join(filter(None, (official.note, turns.note))),
+        "multi_turn": dict(turns.right),
         "known": {known.id: known.why for known in benchmark.known if known.id in texts},
         "truncated": sum(reply.finish_reason == "length" for reply in replies.values()),
         "toolrl": __version__,

@@ -69,33 +69,37 @@ def _gap(found: Comparison) -> str:
 
 
 def _averages(scores: Scores) -> list[str]:
-    names = list(dict.fromkeys(each.name for found in scores.by_measure.values() for each in found))
     by_name = {measure: {each.name: each for each in found} for measure, found in scores.by_measure.items()}
     rows = [["", *scores.by_measure, "items"]]
-    for name in names:
-        there = [found[name] for found in by_name.values() if name in found]
+    for name, first in _shown(scores).items():
         cells = [_cell(measure, found.get(name)) for measure, found in by_name.items()]
-        rows.append([name, *cells, f"{max(each.items for each in there):,}" + ("*" if there[0].missing else "")])
+        items = max(found[name].items for found in by_name.values() if name in found)
+        rows.append([name, *cells, f"{items:,}" + ("*" if first.missing else "")])
     return table(rows, right=range(1, len(rows[0])))
 
 
+def _shown(scores: Scores) -> dict[str, Estimate]:
+    """Return the averages that have a value by any measure, by name."""
+    return {each.name: each for found in scores.by_measure.values() for each in found if each.value is not None}
+
+
 def _cell(measure: str, estimate: Estimate | None) -> str:
-    if estimate is None:
+    if estimate is None or estimate.value is None:
         return ""
-    if measure == FORM:
-        return "" if estimate.value is None else _points(estimate.value)
-    return percent(estimate)
+    return _points(estimate.value) if measure == FORM else percent(estimate)
 
 
 def _formulas(scores: Scores, width: int) -> list[str]:
-    """Say what each average is that is more than one category; and of which a part was not run."""
-    first = next(iter(scores.by_measure.values()), ())
-    lines = []
-    for each in first:
+    """Say what each average is that is more than one category; and which have no value, since a part of them was not run."""
+    shown, lines = _shown(scores), []
+    for each in shown.values():
         if each.formula != f"right ÷ items of {each.name}":
             lines += wrap(f"{each.name} = {each.formula}", width, "  ")
         if each.missing:
             lines += wrap(f"* {each.name}: not run: {', '.join(each.missing)}", width, "  ")
+    without = dict.fromkeys(each.name for found in scores.by_measure.values() for each in found if each.name not in shown)
+    if without:
+        lines += wrap(f"no value, since a category of theirs was not run: {'; '.join(without)}", width, "  ")
     return lines
 
 

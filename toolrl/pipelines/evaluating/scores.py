@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from toolrl.evaluation.averages import Average, Counts, Estimate, estimates
@@ -72,9 +73,14 @@ def stored_right(measure: str, row: Mapping[str, Any]) -> bool:
     )
 
 
-def score(averages: Sequence[Average], outcomes: Sequence[Outcome], measures: Sequence[str] = MEASURES) -> Scores:
-    """Return what is reported of `outcomes`."""
-    by_measure = {measure: estimates(averages, _counts(outcomes, measure)) for measure in measures}
+def score(
+    averages: Sequence[Average], outcomes: Sequence[Outcome], measures: Sequence[str] = MEASURES, more: Counts = MappingProxyType({})
+) -> Scores:
+    """Return what is reported of `outcomes`; `more` are categories that were judged officially alone."""
+    counts = {measure: _counts(outcomes, measure) for measure in measures}
+    if more:
+        counts[OFFICIAL] = {**counts[OFFICIAL], **more}
+    by_measure = {measure: estimates(averages, counts[measure]) for measure in measures}
     reasons = dict(Counter(str(outcome.ours.reason) for outcome in outcomes).most_common())
     return Scores({measure: found for measure, found in by_measure.items() if found}, _agreement(outcomes), reasons)
 
@@ -85,7 +91,7 @@ def as_json(scores: Scores) -> dict[str, Any]:
     return {"estimates": rows, "agreement": asdict(scores.agreement) if scores.agreement else None, "reasons": dict(scores.reasons)}
 
 
-def _counts(outcomes: Iterable[Outcome], measure: str) -> Counts:
+def _counts(outcomes: Iterable[Outcome], measure: str) -> dict[str, tuple[int, int]]:
     counts: dict[str, tuple[int, int]] = {}
     for outcome in outcomes:
         if (right := right_by(measure, outcome)) is not None:
