@@ -3,8 +3,8 @@
     requests, a line of JSON each, on standard input ─> upstream's functions ─> verdicts, a line of JSON each, on the file descriptor FD
     {"id", …}                                                                    {"ready", "lacking"}, then {"id", "right", "why"}
 
-No module of toolrl imports this file and it imports none: it is started with any interpreter from 3.9 on. Standard output is upstream's, for
-whatever it prints. An error of upstream's ends the verdict on one request, which is wrong, and nothing else.
+No module of toolrl imports this file and it imports none: it is started with any interpreter from 3.9 on. Standard output is for what
+upstream prints. An error of upstream's ends the verdict on one request, which is wrong, and nothing else.
 """
 
 from __future__ import annotations
