@@ -35,6 +35,8 @@ NOT_RUN: Final = (
     "--apibank-root"
 )
 MANAGER: Final = "tool_manager.py"
+MAX_NAMED: Final = 8
+"""APIs that a note names."""
 
 
 class ApiBankBenchmark:
@@ -160,7 +162,8 @@ def _scores(asked: Sequence[tuple[Step, Item]], right: Mapping[str, bool]) -> di
 def _note(root: Path, rejected: Sequence[Step], lacking: Sequence[str]) -> str:
     told = [f"upstream's own code, from {root}"]
     if rejected:
-        apis = ", ".join(f"{name} {count}" for name, count in Counter(step.call.name for step in rejected).most_common())
+        by_api = Counter(step.call.name for step in rejected)
+        apis = ", ".join(f"{name} {count}" for name, count in by_api.most_common(MAX_NAMED)) + ", …" * (len(by_api) > MAX_NAMED)
         told.append(f"it rejects its own label on {len(rejected)} items ({apis}): they are not judged, and wrong to upstream's program")
     if lacking:
         told.append(f"packages that it asks for and has not: {', '.join(lacking)}")
