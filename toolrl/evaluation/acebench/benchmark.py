@@ -28,8 +28,8 @@ from toolrl.evaluation.reading import form_right, judged, read_calls
 from toolrl.types import Prompt, Reason, ToolCall, Verdict
 
 CHECKER: Final = "model_eval/checker.py"
-OUR_RULES: Final = "official rules (our implementation); name a checkout of upstream by --acebench-root to have its own checker judge calls"
-REJECTED: Final = "upstream's rules reject the label itself, mostly since they take every space out of an answer and none out of the label"
+OUR_RULES: Final = "upstream's rules in our implementation; name a checkout of it by --acebench-root to have its own checker judge calls"
+REJECTED: Final = "upstream's rules reject the label itself"
 
 
 class AceBenchmark:

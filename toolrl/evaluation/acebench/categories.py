@@ -31,7 +31,7 @@ AVERAGES: Final = (
     mean("Normal, multi-turn by turn", *(_EACH[name] for name in NORMAL)),
     mean("Special", *(_EACH[name] for name in SPECIAL)),
     mean("Atom and single-turn, mean of the two", _ATOM, _SINGLE_TURN),
-    Average("Atom and single-turn, by item", (*ATOM, *SINGLE_TURN)),
+    Average("Atom and single-turn, by item", (*ATOM, *SINGLE_TURN), whole=True),
 )
 """Upstream's formulas; the last two are of the categories that Tool-N1 used, whose paper does not say how it takes their average."""
 
