@@ -76,7 +76,7 @@ def read_catalogue(folder: Path) -> Catalogue:
 
 def _there(file: Path) -> Path:
     if not file.is_file():
-        raise DataError(f"{file}: no such file; name the folder with {file.name}, level1_dialogues.jsonl and what belongs to them")
+        raise DataError(f"{file}: no such file; name the folder with level1_dialogues.jsonl, level2_dialogues.jsonl and unified.jsonl")
     return file
 
 
