@@ -11,6 +11,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
 from driver import wait_until
 
+from toolrl.actors.reaper import MARK, reaped
+
 DRIVER = """
 import subprocess, sys
 from toolrl.actors.reaper import reaped
@@ -75,3 +77,12 @@ def test_a_stranger_is_left_alone():
     assert alive(stranger.pid)
     stranger.kill()
     stranger.wait()
+
+
+def test_bodies_may_nest():
+    with reaped():
+        outer = os.environ[MARK]
+        with reaped():
+            assert os.environ[MARK] != outer
+        assert os.environ[MARK] == outer
+    assert MARK not in os.environ

@@ -34,11 +34,13 @@ def reaped() -> Iterator[None]:
     """Run a body whose processes do not outlive it, nor this process, by more than a few seconds."""
     mark = uuid.uuid4().hex
     reaper = subprocess.Popen([sys.executable, "-SP", __file__, mark], stdin=subprocess.PIPE, start_new_session=True)
+    outer = os.environ.get(MARK)
     os.environ[MARK] = mark
     try:
         yield
     finally:
-        del os.environ[MARK]
+        os.environ.pop(MARK)
+        os.environ.update({} if outer is None else {MARK: outer})
         if reaper.stdin is not None:
             reaper.stdin.close()
         reaper.wait()

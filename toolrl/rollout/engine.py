@@ -37,8 +37,6 @@ from toolrl.weights.manifest import LoadReport
 
 PROBE_PRIORITY, DRAW_PRIORITY = 0, 1
 """Lower goes first: a probe does not wait behind the draws in flight."""
-MIN_BATCHED_TOKENS = 8192
-"""Prompt tokens computed in one step, at least: a step costs more than the tokens in it for small models."""
 
 
 class VllmEngine:
@@ -219,7 +217,7 @@ def _arguments(settings: EngineSettings) -> AsyncEngineArgs:
         distributed_executor_backend="mp" if settings.tensor_parallel > 1 else None,
         max_num_seqs=settings.max_num_seqs,
         max_model_len=settings.max_model_len,
-        max_num_batched_tokens=max(settings.max_model_len, MIN_BATCHED_TOKENS),
+        max_num_batched_tokens=settings.batched_tokens,
         gpu_memory_utilization=settings.gpu_memory_utilization,
         kv_cache_memory_bytes=settings.kv_cache_bytes,
         enforce_eager=settings.enforce_eager,

@@ -12,6 +12,8 @@ from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
 
 GIB = 2**30
+MIN_BATCHED_TOKENS = 8192
+"""Prompt tokens computed in one step, at least: a step costs more than the tokens in it for small models."""
 _NOT_SHAPE = frozenset({"_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache"})
 """Entries of a model's config.json that say nothing of its tensors."""
 
@@ -69,6 +71,11 @@ class EngineSettings:
     def kv_cache_bytes(self) -> int | None:
         """Size of the key-value cache; None on GPU, where it is what `gpu_memory_utilization` leaves."""
         return int(self.kv_cache_gib * GIB) if self.device == "cpu" else None
+
+    @property
+    def batched_tokens(self) -> int:
+        """Most prompt tokens computed in one step: a whole prompt, since prefills are not cut into chunks."""
+        return max(self.max_model_len, MIN_BATCHED_TOKENS)
 
 
 def interchangeable(one: EngineSettings, other: EngineSettings) -> bool:

@@ -1,0 +1,93 @@
+"""What a path names that may be a model or a run."""
+
+import json
+
+import pytest
+
+from toolrl.errors import UserError
+from toolrl.pipelines.models import find_model
+
+
+@pytest.fixture
+def model():
+    """Make the look of a model in a folder."""
+
+    def make(folder, **config):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps({"model_type": "qwen2", **config}))
+        (folder / "model.safetensors").write_bytes(b"")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run that has saved version 20."""
+    folder = tmp_path / "mine"
+    (folder / "checkpoints" / "version-00000020").mkdir(parents=True)
+    (folder / "config.yaml").write_text("run: {}")
+    (folder / "checkpoints" / "version-00000020" / "COMPLETE").write_text("{}")
+    (folder / "checkpoints" / "version-00000040").mkdir()  # killed before its mark
+    return folder
+
+
+def test_a_model_folder_is_itself_and_the_demos_model_ships_with_the_package(tmp_path, model):
+    found = find_model(str(model(tmp_path / "m", max_position_embeddings=64)))
+    assert (found.folder, found.run, found.name) == (tmp_path / "m", None, "m")
+    assert found.config["max_position_embeddings"] == 64
+    assert find_model("demo://start").folder.name == "start"
+
+
+def test_of_a_run_it_is_the_final_model_or_the_best_and_bears_the_runs_name(run, model):
+    final, best = model(run / "final"), model(run / "checkpoints" / "best")
+    assert find_model(str(run)).folder == final
+    assert find_model(str(run), best=True).folder == best
+    for path in (run, final, best):
+        found = find_model(str(path))
+        assert (found.run, found.name) == (run, "mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent", "no such folder; name the folder of a model or of a run, or demo://start"),
+        ("file", "is a file"),
+        ("empty", "is no model: it lacks config.json and holds nothing"),
+        ("odd", "is no model: it lacks config.json and holds 0, 1, 2, 3 and 2 more"),
+        ("bare", r"is no model: it lacks weights \(\*.safetensors\)"),
+        ("broken", "config.json is no JSON"),
+        ("typeless", "names no model_type"),
+    ],
+)
+def test_any_other_path_is_answered_with_what_is_there(tmp_path, model, name, message):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "odd").mkdir()
+    for number in range(6):
+        (tmp_path / "odd" / str(number)).write_text("")
+    (model(tmp_path / "bare") / "model.safetensors").unlink()
+    (model(tmp_path / "broken") / "config.json").write_text("{")
+    (model(tmp_path / "typeless") / "config.json").write_text("[]")
+    with pytest.raises(UserError, match=message):
+        find_model(str(tmp_path / name))
+
+
+def test_a_run_that_has_not_ended_says_what_there_is(run, model):
+    with pytest.raises(UserError, match=r"has not ended, so it has no final model; its newest checkpoint is of version 20\. End it"):
+        find_model(str(run))
+    best = model(run / "checkpoints" / "best")
+    with pytest.raises(UserError, match=f"version 20, and its best model so far is {best}"):
+        find_model(str(run))
+
+
+def test_where_no_best_model_is_kept_the_message_says_so(run, model, tmp_path):
+    with pytest.raises(UserError, match=r"keeps no best model \(its newest checkpoint is of version 20\); leave --best out"):
+        find_model(str(run), best=True)
+    with pytest.raises(UserError, match="is no run, so none of its models is the best"):
+        find_model(str(model(tmp_path / "m")), best=True)
+
+
+def test_a_checkpoint_to_resume_from_is_no_model_and_the_message_says_how_to_make_one(run):
+    with pytest.raises(UserError, match=f"toolrl export {run} --version 20"):
+        find_model(str(run / "checkpoints" / "version-00000020"))
