@@ -14,20 +14,27 @@ class FakeServer:
         answers: The rows of their answers: calls in Python's syntax, by turn.
         spoilt: Entries whose turns it answers without any call.
         refused: Entry -> status and message of the error it answers with.
+        key: What it asks for where it is asked who is there; empty: nothing.
     """
 
-    def __init__(self, questions, answers, *, spoilt=(), refused=()):
+    def __init__(self, questions, answers, *, spoilt=(), refused=(), key=""):
         self._turns = {row["id"]: [turn[0]["content"] if turn else None for turn in row["question"]] for row in questions}
         self._truth = {row["id"]: row["ground_truth"] for row in answers}
         self.spoilt, self.refused = set(spoilt), dict(refused)
-        self.requests = []
+        self.requests, self.key = [], key
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                known = not fake.key or self.headers.get("Authorization") == f"Bearer {fake.key}"
+                self.send(200 if known else 401, {"object": "list", "data": []})
+
             def do_POST(self):
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 fake.requests.append((self.path, self.headers.get("Authorization"), asked))
-                status, body = fake.reply(asked)
+                self.send(*fake.reply(asked))
+
+            def send(self, status, body):
                 data = json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

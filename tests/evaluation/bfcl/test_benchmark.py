@@ -159,7 +159,7 @@ def test_what_an_earlier_time_left_behind_does_not_count(benchmark, gold, tmp_pa
         asked = {item.id: gold[item.id] for item in benchmark.items if item.category == category}
         found = benchmark.official(asked, tmp_path)
     assert found.right.keys() == asked.keys()
-    assert found.scores.keys() == {"live_relevance", "Relevance", "Overall, leaderboard v4"}
+    assert found.scores == {"live_relevance": 1.0, "Relevance": 1.0, "Overall, leaderboard v4": 0.0}
 
 
 def test_other_questions_than_the_official_ones_are_not_judged_officially(environment, tmp_path):

@@ -94,6 +94,7 @@ def test_waiting_for_another_process_has_an_end(cache, monkeypatch):
 
 
 def test_where_nothing_can_be_installed_one_message_says_what_to_do(cache, monkeypatch):
+    monkeypatch.setattr(module, "VENV", (*module.VENV, "--without-pip"))
     monkeypatch.setattr(module, "PIP", ("-c", "print('no index'); raise SystemExit(1)"))
     with pytest.raises(UserError, match=r"failed: no index; let pip reach a package index, or set TOOLRL_CACHE .* all the output: .*\.log"):
         official_environment()

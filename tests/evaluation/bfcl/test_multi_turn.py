@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from served import FakeServer
 
-from toolrl.errors import ConfigError, RunError, RunFolderError
+from toolrl.errors import ConfigError, RunError, RunFolderError, UserError
 from toolrl.evaluation.bfcl.categories import MULTI_TURN
 from toolrl.evaluation.bfcl.multi_turn import Served, multi_turn
 from toolrl.evaluation.bfcl.results import result_file
@@ -47,8 +47,12 @@ def test_a_model_that_makes_the_right_calls_solves_each_category(serve, tmp_path
     path, key, asked = server.requests[-1]
     assert (path, key) == ("/v1/chat/completions", "Bearer k-123")
     assert (asked["model"], asked["temperature"], asked["max_tokens"]) == ("7B-Instruct v1+rl", 0.0, 256)
-    assert not any("reasoning" in message for _, _, asked in server.requests for message in asked["messages"])
-    assert "k-123" not in "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+    messages = [message for _, _, asked in server.requests for message in asked["messages"]]
+    assert not any("reasoning" in message for message in messages)
+    executed = [message["content"] for message in messages if message["role"] == "tool"]
+    assert executed
+    assert not any("Error during execution" in content for content in executed)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"k-123" in file.read_bytes()]
 
 
 def test_what_was_answered_is_kept_and_what_was_not_is_asked_again(serve, tmp_path):
@@ -69,6 +73,15 @@ def test_what_was_answered_is_kept_and_what_was_not_is_asked_again(serve, tmp_pa
         assert found.note == "the conversation grew longer than the model can read in 1 (multi_turn_base_1): they count as wrong;"
         with pytest.raises(RunFolderError, match=r"holds the answers to .*another"):
             multi_turn(served(server, model="another"), **asked)
+
+
+def test_who_does_not_answer_is_told_before_anything_is_asked(serve, tmp_path):
+    for url in ("http://127.0.0.1:9/v1", "127.0.0.1/v1"):
+        with pytest.raises(UserError, match=r"no server answers there .*; start it, or mend the address"):
+            multi_turn(Served(url, "m"), tmp_path / "none")
+    with serve(key="another") as server, pytest.raises(UserError, match=r"refuses the key \(401\)"):
+        multi_turn(served(server), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_only_multi_turn_categories_are_asked_this_way(tmp_path):

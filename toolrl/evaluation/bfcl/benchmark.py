@@ -15,7 +15,7 @@ from toolrl.evaluation.bfcl.environment import official_environment
 from toolrl.evaluation.bfcl.known import KNOWN
 from toolrl.evaluation.bfcl.official import judge
 from toolrl.evaluation.bfcl.questions import differing, read_items
-from toolrl.evaluation.bfcl.results import forget_results, write_results
+from toolrl.evaluation.bfcl.results import write_results
 from toolrl.evaluation.bfcl.rules import verdict
 from toolrl.types import Verdict
 
@@ -85,11 +85,12 @@ class BfclBenchmark:
         except UserError as error:  # what is ours stands without it
             return Official(not_run=str(error))
         asked = self._asked(answers)
+        if not asked:
+            return Official()
         if changed := [file for category in asked for file in differing(category, self._data, environment.data)]:
             why = f"{self._data} has other questions than bfcl-eval's own ({', '.join(changed)}), which it judges by"
             return Official(not_run=f"{why}; take its own, by naming no folder")
         folder.mkdir(parents=True, exist_ok=True)
-        forget_results(folder)
         for category, ids in asked.items():
             write_results(folder, category, [(id, answers[id]) for id in ids])
         return judge(environment, asked, folder, partial=any(len(ids) < ITEMS[category] for category, ids in asked.items()))

@@ -25,6 +25,7 @@ from toolrl.errors import DeadlineError, RunError, UserError
 from toolrl.evaluation.bfcl.process import last_lines, run_job
 
 REQUIREMENTS = Path(__file__).parent / "requirements.txt"
+VENV = ("-m", "venv")
 PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary", ":all:")
 MAKE_S = 900.0
 """Longest time of each step of making it, and longest wait for another process that makes it."""
@@ -111,7 +112,7 @@ def _make(wanted: Environment) -> None:
     for old in (aside.folder, wanted.folder):  # cut short, or made for an interpreter that is gone
         shutil.rmtree(old, ignore_errors=True)
     log.write_text("")
-    _run([sys.executable, "-m", "venv", str(aside.folder)], log)
+    _run([sys.executable, *VENV, str(aside.folder)], log)
     _run([str(aside.python), *PIP, "-r", str(REQUIREMENTS)], log)
     try:
         with TemporaryDirectory() as scratch:

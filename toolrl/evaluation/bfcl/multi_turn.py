@@ -15,8 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
-from toolrl.errors import RunError, RunFolderError
+from toolrl.errors import RunError, RunFolderError, UserError
 from toolrl.evaluation.benchmark import Official
 from toolrl.evaluation.bfcl.categories import multi_turn_categories
 from toolrl.evaluation.bfcl.environment import official_environment
@@ -27,7 +29,7 @@ from toolrl.evaluation.bfcl.results import result_file
 from toolrl.monitor.durable import replace_text
 
 ASKED = "asked.json"
-DEADLINE_S = 48 * 3600.0
+DEADLINE_S, ANSWERS_S = 48 * 3600.0, 10.0
 _TOO_LONG = re.compile(r"context.?length|max_model_len|too long", re.IGNORECASE)
 """How servers refuse a conversation that is longer than the model can read: then the entry is wrong, as upstream counts it."""
 
@@ -72,10 +74,11 @@ def multi_turn(
     Raises:
         ConfigError: A category is none.
         RunFolderError: The folder holds the answers of another model.
-        RunError: The server does not answer, or upstream's program fails. What was answered is kept.
-        UserError: The environment cannot be made.
+        RunError: The server stops answering, or upstream's program fails. What was answered is kept.
+        UserError: No server answers, or it refuses the key; or the environment cannot be made.
     """
     wanted = multi_turn_categories(categories)
+    _require_server(served)
     environment = official_environment(tell)
     asked = {category: ids_of(environment.data, category)[: limit or None] for category in wanted}
     _open(folder, served)
@@ -92,6 +95,18 @@ def multi_turn(
     too_long = [id for each in settled for id in each.too_long]
     note = f"the conversation grew longer than the model can read in {listed(too_long)}: they count as wrong;" if too_long else ""
     return judge(environment, asked, folder, partial=bool(limit), note=note)
+
+
+def _require_server(served: Served) -> None:
+    """See that somebody answers, before upstream's program tries every entry several times."""
+    headers = {"Authorization": f"Bearer {served.key}"} if served.key else {}
+    try:
+        urlopen(Request(f"{served.url.rstrip('/')}/models", headers=headers), timeout=ANSWERS_S).close()
+    except HTTPError as error:
+        if error.code in (401, 403):  # any other answer is one
+            raise UserError(f"{served.url}: refuses the key ({error.code}); give the right one") from error
+    except (OSError, ValueError) as error:  # what refuses, does not answer, or is no address
+        raise UserError(f"{served.url}: no server answers there ({error}); start it, or mend the address") from error
 
 
 def _job(served: Served, categories: Sequence[str], ids: Sequence[str]) -> dict[str, Any]:

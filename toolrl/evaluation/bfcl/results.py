@@ -37,11 +37,6 @@ def score_file(folder: Path, category: str) -> Path:
     return folder / "score" / MODEL / group_of(category) / f"BFCL_v4_{category}_score.json"
 
 
-def forget_results(folder: Path) -> None:
-    """Remove the result files of an earlier time."""
-    shutil.rmtree(folder / "result", ignore_errors=True)
-
-
 def forget_scores(folder: Path) -> None:
     """Remove the score files of an earlier time: upstream's averages would count them."""
     shutil.rmtree(folder / "score", ignore_errors=True)
