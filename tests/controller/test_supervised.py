@@ -11,7 +11,6 @@ from toolrl.errors import LearnerError, RunError, WeightSyncError
 from toolrl.testing.fakes import World
 from toolrl.types import RunState, StepReport
 
-
 START = RunState()
 
 

@@ -41,6 +41,13 @@ def test_a_file_gives_the_same_prompts_to_supervised_training_and_to_reinforceme
     assert [prompt.id for prompt in load_prompts(str(path))] == ["a", "train.jsonl:2"]
 
 
+def test_of_a_distilled_folder_only_what_was_kept_is_read(tmp_path):
+    (tmp_path / "demonstrations.jsonl").write_text(ROW)
+    (tmp_path / "replies.jsonl").write_text('{"key": ["a", 0], "text": "x"}\n')
+    assert [prompt.id for prompt, _ in load_demonstrations(str(tmp_path))] == ["a"]
+    assert [prompt.id for prompt in load_prompts(str(tmp_path))] == ["a"]
+
+
 def test_what_is_cut_off_is_the_reasoning_and_nothing_else():
     rows = load_demonstrations("demo://sft?rows=300")
     cut = without_reasoning(rows)

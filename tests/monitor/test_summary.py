@@ -14,7 +14,7 @@ from toolrl.errors import LearnerError
 from toolrl.monitor.lines import JsonlSink
 from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.monitor.rundir import RunFolder
-from toolrl.monitor.summary import summarise
+from toolrl.monitor.summary import summarise, summarise_supervised
 from toolrl.testing.fakes import World, as_trained
 from toolrl.types import Batch, GroupRef, Reason, RunState, Sampling, ScoredGroup, Verdict
 
@@ -145,3 +145,41 @@ def drawn(folder):
 
     table = rollouts.read(folder.rollouts, ["draw", "sample"])
     return list(zip(table.column("draw").to_pylist(), table.column("sample").to_pylist(), strict=True))
+
+
+def test_the_numbers_of_a_supervised_run_by_hand(tmp_path):
+    taken = {"loop/step_s": 2.0, "loop/learner_s": 1.5, "loop/push_s": 0.0, "loop/eval_s": 0.0, "loop/checkpoint_s": 0.25}
+    lines = [
+        {"version": 0, "heldout/loss": 7.0, "heldout/greedy": 0.0, "loop/step_s": 0.5, "loop/push_s": 0.5, "loop/eval_s": 3.0},
+        *({"version": v, "learner/loss": 10.0 - v / 10, "learner/tokens": 30.0, **taken} for v in range(1, 31)),
+        {
+            "version": 31, "learner/loss": 1.0, "learner/tokens": 40.0, **taken, "heldout/loss": 0.5, "heldout/loss_stderr": 0.02,
+            "heldout/greedy": 0.75, "weights/parity_max_abs_dlogp": 2e-6,
+        },
+    ]  # fmt: skip
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    summary = summarise_supervised(path, checkpoint="checkpoints/version-00000031", best_step=31)
+    expected = {
+        "steps": 31,
+        "loss_first": 9.9,
+        "loss_last": pytest.approx((sum(10 - v / 10 for v in range(7, 31)) + 1) / 25),
+        "heldout_loss_before": 7.0,
+        "heldout_loss_after": 0.5,
+        "heldout_loss_stderr_after": 0.02,
+        "heldout_greedy_before": 0.0,
+        "heldout_greedy_after": 0.75,
+        "heldout_greedy_content_right_after": None,
+        "best_step": 31,
+        "tokens": 940,
+        "tokens_per_s": 940 / 62,
+        "parity_max_abs_dlogp": 2e-6,
+        "checkpoint": "checkpoints/version-00000031",
+    }
+    assert {name: summary[name] for name in expected} == expected
+    assert summary["seconds_by_stage"] == pytest.approx({"learner": 46.5, "push": 0.5, "eval": 3.0, "checkpoint": 7.75, "other": 7.75})
+
+
+def test_a_supervised_run_that_measured_nothing_has_a_summary_too(tmp_path):
+    summary = summarise_supervised(tmp_path / "metrics.jsonl", checkpoint=None, best_step=None)
+    assert (summary["steps"], summary["loss_last"], summary["heldout_loss_before"], summary["tokens_per_s"]) == (0, None, None, None)

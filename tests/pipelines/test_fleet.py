@@ -1,9 +1,13 @@
 """In which order a run's engines and ranks are created and started: apart all at once, colocated one after the other."""
 
 import asyncio
-from types import SimpleNamespace
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from fake_stage import Stage
 
 from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
@@ -13,42 +17,6 @@ from toolrl.pipelines.fleet import Fleet
 COMMON = ("conf/demo.yaml", "cluster.device=cuda", "engine.num=2")
 COLOCATED = ("cluster.colocated=true", "weights.backend=ipc", "engine.tensor_parallel=2", "learner.num_ranks=4")
 APART = ("weights.backend=nccl", "learner.num_ranks=2")
-
-
-class Actor:
-    """Answers every remote call, and records it; rank k has GPU 7 - k."""
-
-    def __init__(self, name, events, answers):
-        self._name, self._events, self._answers = name, events, answers
-
-    def __getattr__(self, method):
-        async def answer(*arguments):
-            what = arguments[0] if method == "call" else method
-            self._events.append(f"{self._name}: {what}")
-            return self._answers.get(what)
-
-        return SimpleNamespace(remote=answer)
-
-
-class Stage:
-    def __init__(self, *, gpus_each=1):
-        self.events, self.shared = [], None
-        self._gpus_each = gpus_each
-
-    def learners(self, config, arguments, sender):
-        self.events.append(f"create {config.num_ranks} ranks sending by {sender.backend}")
-        answers = [{"gpus": [str(7 - rank)] * self._gpus_each, "address": ("host", 1)} for rank in range(config.num_ranks)]
-        return [Actor(f"learner-{rank}", self.events, answers[rank]) for rank in range(config.num_ranks)]
-
-    def engines(self, settings, config, *, timeout_s, shared=None):
-        self.events.append(f"create {len(settings)} engines")
-        self.shared = shared
-        handles = []
-        for each in settings:
-            actor = Actor(each.name, self.events, {})
-            sleep = lambda level, call=actor.call: call.remote("sleep")  # noqa: E731
-            handles.append(SimpleNamespace(name=each.name, actor=actor, sleep=sleep, started=False))
-        return handles
 
 
 def started(stage, *settings):

@@ -5,6 +5,7 @@
 | `x.jsonl`, `x.json` or any file that is none of the others | JSON, a value a line or one array; read exactly, never whole |
 | `x.parquet`, `x.arrow` | a table, streamed |
 | a folder written by `save_to_disk` | its table, `train` where it holds several |
+| a folder written by `toolrl distill` | its `demonstrations.jsonl`, and nothing of what lies beside it |
 | any other folder | the files of data in it, or below it if none is; only those named `train` where some are |
 | `owner/name`, `hf://owner/name` | a data set of the Hugging Face hub, streamed: `train` where it has several splits |
 
@@ -25,6 +26,7 @@ from toolrl.errors import DataError, UserError
 from toolrl.types import Json
 
 TRAIN = "train"
+DEMONSTRATIONS = "demonstrations.jsonl"
 
 _TABLES = {".parquet": "parquet", ".arrow": "arrow"}
 _SUFFIXES = (*_TABLES, ".json", ".jsonl")
@@ -72,6 +74,8 @@ def _file(file: Path, place: str, name: str) -> Iterator[Raw]:
 def _folder(folder: Path, split: str) -> Iterator[Raw]:
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         return _named(_saved(folder, split), str(folder), folder.name, folder.name)
+    if not split and (folder / DEMONSTRATIONS).is_file():
+        return _file(folder / DEMONSTRATIONS, str(folder / DEMONSTRATIONS), f"{folder.name}/{DEMONSTRATIONS}")
     below = sorted(file for file in folder.rglob("*") if _holds_data(file.relative_to(folder)) and file.is_file())
     files = [file for file in below if file.parent == folder] or below
     of_split = [file for file in files if (split or TRAIN) in re.split(r"[^a-z0-9]+", str(file.relative_to(folder)).lower())]

@@ -42,7 +42,7 @@ class ManySinks:
                 stack.callback(sink.close)
 
 
-def _share(*names: str) -> Callable[[Metrics], str]:
+def shown(*names: str) -> Callable[[Metrics], str]:
     """Show metrics as 0.123, parted by a slash; nothing where the first is missing."""
     return lambda m: "/".join(f"{m[name]:.3f}" if name in m else "-" for name in names) if names[0] in m else ""
 
@@ -58,7 +58,8 @@ def _staleness(m: Metrics) -> str:
     return f"{m['loop/staleness_mean']:.1f}/{m['loop/staleness_max']:.0f}" if "loop/staleness_max" in m else ""
 
 
-def _stages(m: Metrics) -> str:
+def stages(m: Metrics) -> str:
+    """Show the seconds of each stage that took any."""
     seconds = ((label, m.get(f"loop/{name}_s", 0.0)) for label, name in STAGES)
     return " ".join(f"{label} {_brief(s)}" for label, s in seconds if s > 0)
 
@@ -67,16 +68,17 @@ def _brief(seconds: float) -> str:
     return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.0f}"
 
 
-COLUMNS: tuple[tuple[str, int, Callable[[Metrics], str]], ...] = (
-    ("reward", 7, _share("reward/mean")),
-    ("form/content", 13, _share("reward/format_right", "reward/content_right")),
-    ("held-out", 9, _share("heldout/reward")),
-    ("greedy", 7, _share("heldout/greedy")),
-    ("form/content", 13, _share("heldout/format_right", "heldout/content_right")),
+Columns = tuple[tuple[str, int, Callable[[Metrics], str]], ...]
+COLUMNS: Columns = (
+    ("reward", 7, shown("reward/mean")),
+    ("form/content", 13, shown("reward/format_right", "reward/content_right")),
+    ("held-out", 9, shown("heldout/reward")),
+    ("greedy", 7, shown("heldout/greedy")),
+    ("form/content", 13, shown("heldout/format_right", "heldout/content_right")),
     ("len/form", 11, _drift),
     ("stale", 6, _staleness),
     ("comp/s", 7, lambda m: f"{m['loop/completions_per_s']:.1f}" if "loop/completions_per_s" in m else ""),
-    ("  seconds", 0, lambda m: "  " + _stages(m)),
+    ("  seconds", 0, lambda m: "  " + stages(m)),
 )
 """Title, width (0: to the end of the line), and what to show. `len/form`: length and form against the first version trained."""
 
@@ -87,9 +89,11 @@ class ConsoleSink:
     Args:
         steps: Version at which the run ends.
         file: Where to print; None is standard output.
+        columns: What to show.
     """
 
-    def __init__(self, steps: int, file: IO[str] | None = None) -> None:
+    def __init__(self, steps: int, file: IO[str] | None = None, *, columns: Columns = COLUMNS) -> None:
+        self._columns = columns
         self._console = Console(file=file, soft_wrap=True, highlight=False)
         self._steps = steps
         self._width = max(len(f"{steps}/{steps}"), len("step"))
@@ -98,11 +102,11 @@ class ConsoleSink:
     def write(self, version: WeightVersion, metrics: Metrics) -> None:
         """Print the line of `version`, under a header now and then."""
         if self._lines % HEADER_EVERY == 0:
-            cells = ["step".rjust(self._width), *(_cell(title, width) for title, width, _ in COLUMNS)]
+            cells = ["step".rjust(self._width), *(_cell(title, width) for title, width, _ in self._columns)]
             self._console.print(Text("".join(cells), style="bold"))
         self._lines += 1
-        cells = [f"{version}/{self._steps}".rjust(self._width), *(_cell(show(metrics), width) for _, width, show in COLUMNS)]
-        self._console.print(Text("".join(cells).rstrip(), style="green" if "heldout/reward" in metrics else ""))
+        cells = [f"{version}/{self._steps}".rjust(self._width), *(_cell(show(metrics), width) for _, width, show in self._columns)]
+        self._console.print(Text("".join(cells).rstrip(), style="green" if any(name.startswith("heldout/") for name in metrics) else ""))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -16,6 +16,8 @@ from toolrl.monitor.lines import Line, read_lines
 
 ENDS = 5
 """Versions averaged for the first and the last training reward."""
+LAST_STEPS = 25
+"""Optimizer steps averaged for the last training loss."""
 STAGES = ("wait_generation", "learner", "push", "eval", "checkpoint")
 
 
@@ -49,6 +51,36 @@ def summarise(metrics: Path, rollout_folder: Path, checkpoint: str | None) -> di
         "tokens_per_s": tokens / step_s if step_s else None,
         "seconds_by_stage": _seconds(lines),
         "reasons": _reasons(rollout_folder),
+        "checkpoint": checkpoint,
+    }
+
+
+def summarise_supervised(metrics: Path, *, checkpoint: str | None, best_step: int | None) -> dict[str, Any]:
+    """Return the content of summary.json of a supervised run; what was never measured is None.
+
+    Args:
+        metrics: metrics.jsonl.
+        checkpoint: Path of the newest checkpoint.
+        best_step: Optimizer step of the best weights.
+    """
+    lines = read_lines(metrics)
+    trained = [line for line in lines if line["version"] > 0]
+    losses, tokens = _values(trained, "learner/loss"), sum(_values(trained, "learner/tokens"))
+    step_s = sum(_values(trained, "loop/step_s"))
+    measured = ("loss", "loss_stderr", "greedy", "greedy_stderr", "greedy_format_right", "greedy_content_right")
+    found: dict[str, Any] = {
+        "steps": max((line["version"] for line in trained), default=0),
+        "loss_first": losses[0] if losses else None,
+        "loss_last": fmean(losses[-LAST_STEPS:]) if losses else None,
+    }
+    for name in measured:
+        found |= _before_and_after(lines, f"heldout_{name}", f"heldout/{name}")
+    return found | {
+        "best_step": best_step,
+        "tokens": int(tokens),
+        "tokens_per_s": tokens / step_s if step_s else None,
+        "parity_max_abs_dlogp": max(_values(lines, "weights/parity_max_abs_dlogp"), default=None),
+        "seconds_by_stage": {stage: seconds for stage, seconds in _seconds(lines).items() if stage != "wait_generation"},
         "checkpoint": checkpoint,
     }
 

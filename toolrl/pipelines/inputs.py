@@ -7,11 +7,16 @@ in seconds, with nothing started and nothing written.
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
 
 from toolrl.config.learning import LearnerConfig
 from toolrl.config.schema import RlConfig
@@ -31,7 +36,7 @@ from toolrl.types import Draw, Prompt
 
 _DEMO_MODEL = "demo://start"
 _BLANK_MODEL = "demo://blank"
-_HELDOUT_SALT = 0x5EED
+HELDOUT_SALT = 0x5EED
 """Keeps the seeds of evaluation apart from those of training draws of the same number."""
 
 
@@ -65,6 +70,7 @@ def start_model(path: str, *, seed: int) -> Iterator[str]:
         return
     from toolrl.testing.demo_model import make_model  # needs torch, which checks of a configuration do not
 
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")  # to save a model, Transformers imports DeepSpeed, which warns where it has to guess
     with TemporaryDirectory(prefix="toolrl-blank-") as folder:
         make_model(Path(folder), seed=seed)
         yield folder
@@ -92,31 +98,35 @@ def load_inputs(config: RlConfig) -> Inputs:
     template = PromptTemplate.load(config.prompt.template, model_path=model_path)
     tokenizer = ChatTokenizer(model_path, template.chat)
 
-    def stream(prompts: Sequence[Prompt], seed: int) -> PromptStream:
-        return PromptStream(
-            prompts,
-            encode=lambda prompt: tokenizer.encode_prompt(prompt, template),
-            max_prompt_tokens=config.data.max_prompt_tokens,
-            seed=seed,
-        )
-
+    encode = partial(tokenizer.encode_prompt, template=template)
     train = subset_of(load_prompts(config.data.train, part="train"), config.data.subset, prompt_of=lambda prompt: prompt)
     heldout = load_prompts(config.data.heldout, part="heldout") if config.data.heldout else ()
-    _require_disjoint(train, heldout)
+    require_disjoint(train, heldout, "data.heldout")
     report = audit(verifier, train[: config.reward.audit_rows], config.reward.deadline_s) if config.reward.audit_rows else None
     if report is not None:
         report.require_sound()
-    held = stream(heldout, config.run.seed ^ _HELDOUT_SALT) if heldout else None
-    draws = tuple(held.draw(i) for i in range(min(config.eval.prompts, len(held)))) if held else ()
-    return Inputs(model_path, template, tokenizer, stream(train, config.run.seed), draws, Observed(verifier), report, training_hits(train))
+    longest, seed = config.data.max_prompt_tokens, config.run.seed
+    draws = heldout_draws(heldout, encode, max_prompt_tokens=longest, most=config.eval.prompts, seed=seed)
+    stream = PromptStream(train, encode=encode, max_prompt_tokens=longest, seed=seed)
+    return Inputs(model_path, template, tokenizer, stream, draws, Observed(verifier), report, training_hits(train))
 
 
-def _require_disjoint(train: Sequence[Prompt], heldout: Sequence[Prompt]) -> None:
-    """Raise DataError where a held-out conversation is trained on: its reward would measure memory."""
+def heldout_draws(
+    prompts: Sequence[Prompt], encode: Callable[[Prompt], NDArray[np.int32]], *, max_prompt_tokens: int, most: int, seed: int
+) -> tuple[Draw, ...]:
+    """Return what an evaluation during a run asks: up to `most` of the prompts, the same ones each time. Raises DataError."""
+    if not prompts:
+        return ()
+    stream = PromptStream(prompts, encode=encode, max_prompt_tokens=max_prompt_tokens, seed=seed ^ HELDOUT_SALT)
+    return tuple(stream.draw(i) for i in range(min(most, len(stream))))
+
+
+def require_disjoint(train: Sequence[Prompt], heldout: Sequence[Prompt], setting: str) -> None:
+    """Raise DataError where a held-out conversation is trained on: what is measured on it would be memory."""
     seen = {digest(prompt) for prompt in train}
     shared = [prompt.id for prompt in heldout if digest(prompt) in seen]
     if shared:
         raise DataError(
-            f"data.heldout: {len(shared)} of {len(heldout)} prompts are in data.train too (first: {shared[0]!r}); "
+            f"{setting}: {len(shared)} of {len(heldout)} prompts are in data.train too (first: {shared[0]!r}); "
             "split the rows with `toolrl prepare`, or name other held-out rows"
         )

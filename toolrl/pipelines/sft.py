@@ -1,141 +1,114 @@
-"""`toolrl sft`: trains on demonstrations with the learner of `toolrl rl`, and ends with a Hugging Face folder.
+"""`toolrl sft`: trains on demonstrations with the learner of `toolrl rl`, in a run folder, resuming what is there.
 
-    demonstrations ─> token ids ─> (copying warm-up, then) batches by step number ─> learner group ─> final/
+settings ─> inputs (model, demonstrations, prompts) ─> run folder ─> cluster ─> actors ─> loop ─> export, plots, summary
+            └─────── a user's mistake ends here: one message, nothing written ───────┘
 
-Each batch is a function of the seed and the step alone. The loss is on the completion only.
+A run that is killed goes on from its newest checkpoint when the same command is given again, to the same weights as if it had not been.
+Engines and reward workers are started only where `eval.heldout` names prompts to answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from toolrl.actors.cluster import LOCAL, local_nodes
-from toolrl.actors.learner import LearnerGroup
-from toolrl.actors.placement import fit, learner_bundles
+from toolrl.actors.placement import fit
 from toolrl.actors.session import Session
 from toolrl.actors.start import Stage
+from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.config.load import load, to_yaml
 from toolrl.config.sft import SftConfig
-from toolrl.data.contamination import training_hits
-from toolrl.data.demonstrations import load_demonstrations
-from toolrl.data.draws import permutation
-from toolrl.data.template import PromptTemplate
-from toolrl.data.tokenizer import ChatTokenizer
-from toolrl.errors import DataError, RunFolderError
-from toolrl.learner.packing import Demonstration
-from toolrl.monitor.durable import replace_text
-from toolrl.monitor.lines import JsonlSink
-from toolrl.pipelines.inputs import require_trainable, start_model
-from toolrl.pipelines.store import export_final
-from toolrl.types import Prompt, WeightVersion
-
-SHOW_EVERY = 25
-"""Steps between two lines at the terminal."""
-COPY_LENGTHS = (4, 16)
-"""Fewest and most tokens of a sequence to copy."""
+from toolrl.controller.supervised import SupervisedLoop
+from toolrl.data.template import FILE_NAME
+from toolrl.monitor.rundir import RunFolder, check
+from toolrl.pipelines.closing import started
+from toolrl.pipelines.inputs import start_model
+from toolrl.pipelines.sinks import open_sinks
+from toolrl.pipelines.store import RunStore, export_final
+from toolrl.pipelines.supervised import closing
+from toolrl.pipelines.supervised.batches import batch_of
+from toolrl.pipelines.supervised.crew import Crew, bundles
+from toolrl.pipelines.supervised.inputs import SupervisedInputs, load_supervised
+from toolrl.types import RunState
 
 
 def sft(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """Run `toolrl sft` and return its exit code. Raises ToolRLError."""
     config = load(SftConfig, arguments)
-    run = Path(config.run.dir).resolve()
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise RunFolderError(f"run.dir: {run} is there already and is not empty; name another folder, or remove it")
-    on_gpu = config.cluster.device == "cuda"
-    bundles = learner_bundles(config.learner, on_gpu=on_gpu)
-    with start_model(config.model.path, seed=config.run.seed) as model_path:
-        require_trainable(config.learner, model_path)
-        template = PromptTemplate.load(config.prompt.template, model_path=model_path)
-        loaded = load_demonstrations(config.data.train)
-        rows = demonstrations(loaded, config, model_path, template)
-        print(f"{len(rows)} demonstrations, {sum(len(row.token_ids) for row in rows)} tokens; model: {config.model.path}", flush=True)
-        if contamination := training_hits(prompt for prompt, _ in loaded):
-            print(contamination, flush=True)
-        if dry_run:
-            if config.cluster.address == LOCAL:
-                fit(bundles, local_nodes(config.cluster)).require_fit()
-            print(to_yaml(config) + "everything checked; nothing was started")
-            return 0
-        with Session() as session, session.stage(config.cluster, bundles) as stage:
-            run.mkdir(parents=True, exist_ok=True)
-            replace_text(run / "config.yaml", to_yaml(config))
-            summary = asyncio.run(_train(config, model_path, template, rows, stage, run))
-    print(json.dumps(summary) if as_json else f"loss {summary['loss_first']:.3f} -> {summary['loss_last']:.3f}; model: {summary['model']}")
+    if dry_run:
+        check(Path(config.run.dir).resolve(), config)
+        with start_model(config.model.path, seed=config.run.seed) as model_path:
+            print(_plan(load_supervised(config, model_path)))
+        return 0
+    with Session() as session:
+        summary = train(config, session)
+    print(json.dumps(summary) if as_json else closing.text(config, summary))
     return 0
 
 
-def demonstrations(
-    loaded: Sequence[tuple[Prompt, str]], config: SftConfig, model_path: str, template: PromptTemplate
-) -> list[Demonstration]:
-    """Return prompts and completions as token ids, without those over `data.max_tokens`. Raises DataError where none is left."""
-    tokenizer = ChatTokenizer(model_path, template.chat)
-    rows, left_out = [], 0
-    for prompt, completion in loaded:
-        before, after = tokenizer.encode_prompt(prompt, template), tokenizer.encode_completion(completion)
-        if len(before) + len(after) <= config.data.max_tokens:
-            rows.append(Demonstration(np.concatenate([before, after]), prompt_tokens=len(before)))
-        else:
-            left_out += 1
-    if left_out:
-        print(f"{left_out} demonstrations longer than data.max_tokens={config.data.max_tokens} left out", flush=True)
-    if not rows:
-        raise DataError(f"data.max_tokens: every demonstration is longer than {config.data.max_tokens} tokens; raise it")
-    return rows
-
-
-def batch_of(step: int, rows: Sequence[Demonstration], config: SftConfig, vocabulary: int) -> list[Demonstration]:
-    """Return the demonstrations of optimizer step `step`, counted from 0."""
-    if step < config.data.copy_warmup_steps:
-        random = np.random.default_rng((config.run.seed, step))
-        return [_copying(random, vocabulary) for _ in range(config.data.copy_warmup_rows)]
-    size = config.loop.rows_per_batch
-    first = (step - config.data.copy_warmup_steps) * size
-    return [_row(first + i, rows, config.run.seed) for i in range(size)]
-
-
-def _row(number: int, rows: Sequence[Demonstration], seed: int) -> Demonstration:
-    epoch, entry = divmod(number, len(rows))
-    return rows[int(permutation(seed, epoch, len(rows))[entry])]
-
-
-def _copying(random: np.random.Generator, vocabulary: int) -> Demonstration:
-    """Return random tokens, a separator (token 0), and the same tokens again: the loss is on the repetition."""
-    ids = random.integers(1, vocabulary, size=random.integers(*COPY_LENGTHS, endpoint=True), dtype=np.int32)
-    return Demonstration(np.concatenate([ids, np.zeros(1, np.int32), ids]), prompt_tokens=len(ids) + 1)
-
-
-async def _train(
-    config: SftConfig, model_path: str, template: PromptTemplate, rows: Sequence[Demonstration], stage: Stage, run: Path
-) -> dict[str, Any]:
-    arguments = {
-        "model": replace(config.model, path=model_path),
-        "learner": config.learner,
-        "device": config.cluster.device,
-        "seed": config.run.seed,
-        "total_steps": config.run.steps,
-    }
-    learner = LearnerGroup(stage.learners(config.learner, arguments, None), config.learner)
-    await learner.start()
-    vocabulary = ChatTokenizer(model_path).size
-    sink = JsonlSink(run / "metrics.jsonl")
-    losses = []
-    try:
-        for step in range(config.run.steps):
-            report = await learner.sft_step(batch_of(step, rows, config, vocabulary))
-            losses.append(report.metrics["learner/loss"])
-            sink.write(WeightVersion(step + 1), report.metrics)
-            if (step + 1) % SHOW_EVERY == 0 or step + 1 == config.run.steps:
-                print(f"step {step + 1}/{config.run.steps}  loss {np.mean(losses[-SHOW_EVERY:]):.4f}", flush=True)
-    finally:
-        sink.close()
-    final = await export_final(learner, template, run, timeout_s=config.learner.start_timeout_s)
-    summary = {"steps": config.run.steps, "loss_first": losses[0], "loss_last": float(np.mean(losses[-SHOW_EVERY:])), "model": str(final)}
-    replace_text(run / "summary.json", json.dumps(summary, indent=2) + "\n")
+def train(config: SftConfig, session: Session) -> dict[str, Any]:
+    """Train a run to its end, from wherever it stands, and return its summary. Raises ToolRLError."""
+    run = Path(config.run.dir).resolve()
+    check(run, config)
+    with start_model(config.model.path, seed=config.run.seed) as model_path:
+        inputs = load_supervised(config, model_path)
+        with RunFolder(run, inputs.config) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
+            folder.keep(FILE_NAME, inputs.template.source)
+            store = CheckpointStore(folder.checkpoints, config.checkpoint.keep)
+            newest = store.newest()
+            if newest is None or newest.state.version < inputs.config.run.steps or not folder.summary.exists():
+                folder.summary.unlink(missing_ok=True)  # it is written last: a run that has one has ended
+                print(closing.opening(inputs, newest), flush=True)
+                with session.stage(config.cluster, bundles(config)) as stage:
+                    asyncio.run(_train(inputs, folder, stage, store, newest))
+                closing.finish(folder, store)
+            summary: dict[str, Any] = json.loads(folder.summary.read_text())
     return summary
+
+
+async def _train(inputs: SupervisedInputs, folder: RunFolder, stage: Stage, store: CheckpointStore, newest: Checkpoint | None) -> None:
+    """Start the actors, bring them to where the run stands, and train to its end."""
+    config, start = inputs.config, time.monotonic()
+    crew = await Crew.start(inputs, stage)
+    state = newest.state if newest else RunState()
+    if newest:
+        await crew.group.load(newest.path, timeout_s=config.checkpoint.timeout_s)
+    print(started(time.monotonic() - start, folder.rewind(state.version)), flush=True)
+    sinks = open_sinks(config, folder, state.version)
+    try:
+        loop = SupervisedLoop(
+            evaluation=config.eval,
+            checkpoint=config.checkpoint,
+            batches=lambda step: batch_of(step, inputs.train.rows, config, inputs.tokenizer.size),
+            heldout=inputs.heldout.rows if inputs.heldout else (),
+            learner=crew.learner,
+            weights=crew.measuring.weights if crew.measuring else None,
+            evaluator=crew.measuring.evaluator if crew.measuring else None,
+            store=crew.store(RunStore(store, crew.group, inputs.template, config.checkpoint)),
+            sink=sinks,
+            state=state,
+        )
+        await loop.run(config.run.steps)
+        await export_final(crew.group, inputs.template, folder.path, timeout_s=config.checkpoint.timeout_s)
+    finally:
+        sinks.close()
+        await crew.stop()
+
+
+def _plan(inputs: SupervisedInputs) -> str:
+    """Return what `--dry-run` prints. Raises PlacementError where this machine is too small."""
+    config = inputs.config
+    lines = [to_yaml(config).rstrip(), "", *closing.facts(inputs), "placement:"]
+    if config.cluster.address == LOCAL:
+        placement = fit(bundles(config), local_nodes(config.cluster))
+        lines.append(placement.table())
+        placement.require_fit()
+    else:
+        lines += [f"  {', '.join(bundle.roles)}: {bundle.cpus:g} CPU, {bundle.gpus} GPU" for bundle in bundles(config)]
+        lines.append(f"  on the cluster at {config.cluster.address}, which a dry run does not ask")
+    return "\n".join([*lines, "everything checked; nothing was started"])

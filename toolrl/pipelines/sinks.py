@@ -6,18 +6,21 @@ from dataclasses import asdict
 from typing import Literal
 
 from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
 from toolrl.monitor.drift import Drift, DriftSink
 from toolrl.monitor.lines import JsonlSink, read_lines
 from toolrl.monitor.rundir import RunFolder
 from toolrl.monitor.sinks import ConsoleSink, ManySinks
+from toolrl.monitor.supervised_console import SupervisedConsole
 from toolrl.protocols import Sink
 from toolrl.types import WeightVersion
 
 
-def open_sinks(config: RlConfig, folder: RunFolder, start: WeightVersion) -> DriftSink:
+def open_sinks(config: RlConfig | SftConfig, folder: RunFolder, start: WeightVersion) -> DriftSink:
     """Open the sinks of a run that goes on from version `start`, and of whose metrics the folder holds no more than those up to it."""
     drift = Drift(read_lines(folder.metrics))
-    sinks: list[Sink] = [JsonlSink(folder.metrics), ConsoleSink(config.run.steps)]
+    steps = config.run.steps
+    sinks: list[Sink] = [JsonlSink(folder.metrics), SupervisedConsole(steps) if isinstance(config, SftConfig) else ConsoleSink(steps)]
     if config.monitor.tensorboard:
         from toolrl.monitor.tensorboard_sink import TensorBoardSink
 

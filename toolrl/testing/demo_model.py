@@ -16,7 +16,8 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
+from transformers.utils import logging
 
 from toolrl.data.demo.demonstrations import demo_demonstrations
 from toolrl.data.template import PromptTemplate
@@ -90,7 +91,7 @@ def make_model(folder: Path, *, seed: int) -> None:
     with torch.no_grad():  # copying is to find the place and to say what stands there: both halves start half done
         _look_back(model)
         model.lm_head.weight.copy_(model.model.embed_tokens.weight)
-    model.save_pretrained(folder)
+    _save(model, folder)
 
 
 def _look_back(model: Qwen2ForCausalLM) -> None:
@@ -126,7 +127,14 @@ def tiny_model(folder: Path, *, tied: bool, architecture: str = "qwen2", seed: i
         initializer_range=0.05,
         tie_word_embeddings=tied,
     )
-    _random(make, config, seed).save_pretrained(folder)
+    _save(_random(make, config, seed), folder)
+
+
+def _save(model: PreTrainedModel, folder: Path) -> None:
+    """Write a model, without the bar that Transformers draws over a moment."""
+    logging.disable_progress_bar()
+    model.save_pretrained(folder)
+    logging.enable_progress_bar()
 
 
 def _ids(tokenizer: Qwen2Tokenizer) -> dict[str, int | None]:

@@ -1,0 +1,116 @@
+"""Who takes part in a supervised run: the learner alone, or engines and reward workers beside it that measure what it has learned.
+
+    nothing to answer   stage ─> learner ranks
+    prompts to answer   stage ─> Fleet (engines, ranks, their turns on shared GPUs) + reward workers ─> weights, evaluator
+
+The loop does not know which it is: it gets a learner, and perhaps what makes weights live and what measures them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from toolrl.actors.learner import LearnerGroup
+from toolrl.actors.placement import Bundle, bundles_of, learner_bundles
+from toolrl.actors.reward import ScorerPool
+from toolrl.actors.start import Stage
+from toolrl.config.sft import SftConfig
+from toolrl.controller.supervised import SupervisedLearner
+from toolrl.evaluation.heldout import HeldoutEvaluator
+from toolrl.learner.packing import Demonstration
+from toolrl.pipelines.fleet import Fleet
+from toolrl.pipelines.ranks import rank_arguments
+from toolrl.pipelines.supervised.inputs import Judged, SupervisedInputs
+from toolrl.protocols import Evaluator, Store, Weights
+from toolrl.types import StepReport
+from toolrl.weights.turns import StoreInTurn, Turns
+
+PROBE_TOKENS = 1024
+"""Most tokens of a probe sequence: enough to meet every weight, few enough to run after each push."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What measures greedy answers."""
+
+    weights: Weights
+    evaluator: Evaluator
+    scorer: ScorerPool
+    turns: Turns | None
+    """None: engines and learner have devices of their own."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The actors of one run, started."""
+
+    group: LearnerGroup
+    measuring: Measuring | None
+
+    @classmethod
+    async def start(cls, inputs: SupervisedInputs, stage: Stage) -> Crew:
+        """Create the actors and load the model into all of them. Raises DeadlineError, LearnerError, RolloutError or ScoringError."""
+        config = inputs.config
+        if inputs.judged is None:
+            ranks = stage.learners(config.learner, rank_arguments(config, inputs.model_path), None)
+            group = LearnerGroup(ranks, config.learner)
+            await group.start()
+            return cls(group, None)
+        fleet = await Fleet.create(config, stage, inputs.model_path, inputs.tokenizer.stop_ids)
+        measuring = _measuring(inputs, inputs.judged, fleet, stage)
+        await asyncio.gather(fleet.start(), measuring.scorer.start())
+        return cls(fleet.group, measuring)
+
+    @property
+    def learner(self) -> SupervisedLearner:
+        """What trains and measures demonstrations."""
+        turns = self.measuring.turns if self.measuring else None
+        return self.group if turns is None else LearnerInTurn(self.group, turns)
+
+    def store(self, store: Store) -> Store:
+        """Return `store` as the loop may call it at any time."""
+        if self.measuring is None or self.measuring.turns is None:
+            return store
+        # Engines sleep on after a checkpoint: whoever asks them next pushes first.
+        return StoreInTurn(store, self.measuring.turns, self.measuring.weights, last_version=0)
+
+    async def stop(self) -> None:
+        """End the reward workers; the other actors go with their placement."""
+        if self.measuring is not None:
+            await self.measuring.scorer.stop()
+
+
+class LearnerInTurn:
+    """Implements `SupervisedLearner`: `learner`, once it has the GPUs. They stay its own until a push."""
+
+    def __init__(self, learner: SupervisedLearner, turns: Turns) -> None:
+        self._learner = learner
+        self._turns = turns
+
+    async def sft_step(self, rows: Sequence[Demonstration]) -> StepReport:
+        """Take one optimizer step in the learner's turn."""
+        await self._turns.to_learner()
+        return await self._learner.sft_step(rows)
+
+    async def sft_losses(self, rows: Sequence[Demonstration]) -> list[tuple[float, int]]:
+        """Measure demonstrations in the learner's turn."""
+        await self._turns.to_learner()
+        return await self._learner.sft_losses(rows)
+
+
+def bundles(config: SftConfig) -> tuple[Bundle, ...]:
+    """Return what a run asks of the cluster."""
+    if config.eval.heldout:
+        return bundles_of(config)
+    return learner_bundles(config.learner, on_gpu=config.cluster.device == "cuda")
+
+
+def _measuring(inputs: SupervisedInputs, judged: Judged, fleet: Fleet, stage: Stage) -> Measuring:
+    config = inputs.config
+    scorer = ScorerPool(lambda i: stage.reward_worker(i, judged.verifier, config.reward), config.reward)
+    longest = min(PROBE_TOKENS, config.max_model_len - 1)
+    publisher = fleet.publisher([row.token_ids[:longest] for row in inputs.train.rows[: config.weights.probe_prompts]])
+    evaluator = HeldoutEvaluator(judged.draws, engines=fleet.pool, scorer=scorer, temperature=None, max_tokens=config.eval.max_tokens)
+    return Measuring(publisher, evaluator, scorer, fleet.turns)
