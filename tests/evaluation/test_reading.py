@@ -59,6 +59,11 @@ def test_any_text_has_calls_or_a_fault(text):
         assert isinstance(found, tuple)
 
 
+@pytest.mark.parametrize("text", ["<think></think>", "<think>", "</think>", "<think></think><tool_call>", "<tool_call>"])
+def test_the_reasons_of_hostile_texts_are_found_in_linear_time(text):
+    assert isinstance(read_calls(text * (MAX_CHARS // len(text))), Fault)  # quadratic time would be minutes
+
+
 @pytest.mark.parametrize(
     ("text", "right"),
     [(f"<think>x</think>{BLOCK}", True), ("<think>x</think>No tool fits.", True), (BLOCK, False), (f"<think>x</think>y{BLOCK}", False)],

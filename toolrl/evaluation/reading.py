@@ -8,6 +8,7 @@ A model need not reason to be scored: the block counts whatever stands around it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from toolrl.calls.fault import Fault
@@ -18,6 +19,7 @@ from toolrl.reward.modes import only_block
 from toolrl.types import Prompt, Reason, ToolCall, Verdict
 
 _ANY_REASONING = f"{THINK}.{END_THINK}"
+_OPENS = re.compile(f"{THINK}|{CALL}")
 
 
 def read_calls(text: str) -> tuple[ToolCall, ...] | Fault:
@@ -49,23 +51,24 @@ def _fault(text: str) -> Fault:
     """Explain a text of which `only_block` reads no calls."""
     if len(text) > MAX_CHARS:
         return too_long(text)
-    start, position = _block(text)
+    start = _block_start(text)
+    if start is None:
+        return Fault(Reason.NO_TOOL_CALL, expected=CALL)
     if start < 0:
-        unclosed = position > len(text)
-        return Fault(Reason.UNCLOSED_THINK, expected=END_THINK) if unclosed else Fault(Reason.NO_TOOL_CALL, expected=CALL)
+        return Fault(Reason.UNCLOSED_THINK, expected=END_THINK)
     parsed = parse(_ANY_REASONING + text[start:])
     assert isinstance(parsed, Fault)  # `only_block` reads whatever the strict form does
     return parsed
 
 
-def _block(text: str) -> tuple[int, int]:
-    """Return where the first block outside the reasoning begins, or -1; and how far the text was looked through."""
+def _block_start(text: str) -> int | None:
+    """Return where the first block outside the reasoning begins; None where there is none, -1 where reasoning takes all that is left."""
     position = 0
-    while True:
-        start, think = text.find(CALL, position), text.find(THINK, position)
-        if think < 0 or 0 <= start < think:
-            return start, position
-        end = text.find(END_THINK, think)
+    while (tag := _OPENS.search(text, position)) is not None:
+        if tag[0] == CALL:
+            return tag.start()
+        end = text.find(END_THINK, tag.end())
         if end < 0:
-            return -1, len(text) + 1
+            return -1
         position = end + len(END_THINK)
+    return None
