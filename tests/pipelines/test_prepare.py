@@ -24,7 +24,7 @@ from toolrl.errors import ConfigError, DataError, UserError
 from toolrl.pipelines import prepare as pipeline
 from toolrl.pipelines.fingerprint import fingerprint
 from toolrl.pipelines.prepare import prepare
-from toolrl.pipelines.prepare_pass import MAX_SOURCES, OTHER_SOURCES, PrepareSettings
+from toolrl.pipelines.prepare_pass import MAX_LICENCES, MAX_SOURCES, OTHER_SOURCES, PrepareSettings
 
 TOOL = {"name": "f", "description": "", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}}}
 OTHER = {"name": "g", "description": "", "parameters": {"type": "object", "properties": {}}}
@@ -134,6 +134,18 @@ def test_a_table_of_many_sources_stays_a_table(run, tmp_path):
     report = run(write(tmp_path / "x.jsonl", *(row(i) | {"source": f"s{i}"} for i in range(MAX_SOURCES + 7))))
     assert len(report["table"]) == MAX_SOURCES + 1
     assert report["table"][-1] == {"source": OTHER_SOURCES, "turns": "single", "raw": 7, "kept": 7}
+
+
+def test_licences_are_reported_by_source_as_rows_state_them(run, tmp_path):
+    rows = [
+        row(1) | {"licence": "MIT"},
+        row(2) | {"license": "CC-BY-4.0"},
+        row(3) | {"licence": "MIT"},
+        row(4) | {"source": "talk", "licence": 7},
+    ]
+    assert run(write(tmp_path / "x.jsonl", *rows, row(5)))["licences"] == {"x.jsonl": ["MIT", "CC-BY-4.0"]}
+    many = [row(i) | {"licence": f"licence {i}"} for i in range(MAX_LICENCES + 2)]
+    assert len(run(write(tmp_path / "x.jsonl", *many))["licences"]["x.jsonl"]) == MAX_LICENCES
 
 
 def test_rows_without_a_call_are_kept_when_asked(run, tmp_path):

@@ -3,9 +3,10 @@
     report.json ─┬─ summary ─> aligned text
                  └─ page ────> report.html: no script, nothing loaded, every word of the data escaped
 
-The report is plain JSON: `{format, settings, inputs: {spec: rows}, table: [{source, turns, raw, kept}], rows_in, prompts_in,
-kept: {train, heldout}, dropped: {reason: {rows, samples: [{id, detail}]}}, repaired: {kind: …}, augmented: {kind: rows}, contamination:
-{removed, benchmarks: {name: {items, hits}}, samples: [{id, benchmark, match}]}, prompt_length: {unit, min, median, p95, max}}`.
+The report is plain JSON: `{format, settings, inputs: {spec: rows}, table: [{source, turns, raw, kept}], licences: {source: [as its rows
+state them]}, rows_in, prompts_in, kept: {train, heldout}, dropped: {reason: {rows, samples: [{id, detail}]}}, repaired: {kind: …},
+augmented: {kind: rows}, contamination: {removed, benchmarks: {name: {items, hits}}, samples: [{id, benchmark, match}]}, prompt_length:
+{unit, min, median, p95, max}}`.
 """
 
 from __future__ import annotations

@@ -34,6 +34,8 @@ class RawRow:
     """Whether the assistant has spoken before its last step."""
     unreadable: str = ""
     """Why no prompt could be made of it; empty: it was read."""
+    licence: str = ""
+    """What it states under `licence` or `license`."""
 
 
 def read_prompts_of(
@@ -87,4 +89,5 @@ def _read(raw: Raw, named: Format | None, skip_unreadable: bool) -> tuple[RawRow
         if skip_unreadable or (chosen and not chosen.mendable):
             return RawRow(raw.place, chosen.kind if chosen else "", multi_turn=False, unreadable=str(error)), ()
         raise DataError(f"{raw.place}: {error}") from error
-    return RawRow(raw.place, chosen.kind, is_multi_turn(prompts)), prompts
+    licence = raw.row.get("licence", raw.row.get("license"))
+    return RawRow(raw.place, chosen.kind, is_multi_turn(prompts), licence=licence if isinstance(licence, str) else ""), prompts

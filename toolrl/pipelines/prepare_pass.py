@@ -34,6 +34,8 @@ CHUNK_ROWS = 512
 MAX_SOURCES = 40
 """Lines of the table; rows of further sources share one."""
 OTHER_SOURCES = "(other sources)"
+MAX_LICENCES = 8
+"""Licences listed for a source."""
 CHAT = "chat"
 """The format of rows that are nobody's published set."""
 
@@ -104,6 +106,7 @@ class Pass:
     rows: dict[str, int] = field(default_factory=dict)
     prompts_in: int = 0
     table: dict[tuple[str, bool], _Cell] = field(default_factory=dict)
+    licences: dict[str, list[str]] = field(default_factory=dict)
     kept: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
     augmented: dict[str, int] = field(default_factory=dict)
     lengths: array[int] = field(default_factory=lambda: array("q"))
@@ -149,6 +152,9 @@ class Pass:
         sources = {name for name, _ in self.table}
         if source not in sources and len(sources) >= MAX_SOURCES:
             source = OTHER_SOURCES
+        stated = self.licences.setdefault(source, []) if row.licence else []
+        if row.licence and row.licence not in stated and len(stated) < MAX_LICENCES:
+            stated.append(row.licence)
         return self.table.setdefault((source, row.multi_turn), _Cell())
 
     def _claim(self, prompt_id: str, number: int, spec: str) -> str:
@@ -179,6 +185,7 @@ class Pass:
             "settings": asdict(self.settings) | {"fingerprints": list(self.settings.fingerprints)},
             "inputs": self.rows,
             "table": [{"source": s, "turns": "multi" if multi else "single", **asdict(cell)} for s, multi, cell in cells],
+            "licences": self.licences,
             "rows_in": self.rows_in,
             "prompts_in": self.prompts_in,
             "kept": self.kept,
