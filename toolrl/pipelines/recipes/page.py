@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from toolrl.pipelines.evaluating.page import percent, whole
+from toolrl.pipelines.evaluating.scores import CALLS, FORM, OFFICIAL, OURS
 from toolrl.pipelines.recipes.plan import Plan
 from toolrl.pipelines.recipes.results import Cell, Pair, RowResult, columns_of, pairs, results
 from toolrl.pipelines.review.page import table, wrap
+
+RIGHT = {
+    OFFICIAL: "what upstream's rules say",
+    OURS: "what our verdict says, the form included where the benchmark has one",
+    CALLS: "an answer whose calls are right, whatever its form",
+    FORM: "the strict form, whatever the calls",
+}
 
 
 def text(plan: Plan, width: int) -> str:
@@ -61,9 +69,14 @@ def _paper(row: RowResult, papers: Sequence[str]) -> list[str]:
 def _notes(plan: Plan, rows: Sequence[RowResult]) -> list[str]:
     """Say what each number is, once."""
     cells = [cell for row in rows for cell in row.cells if cell.formula]
-    formulas = dict.fromkeys(f"{cell.column.name} ({cell.column.benchmark}, {cell.column.measure}) = {cell.formula}" for cell in cells)
+    formulas = dict.fromkeys(map(_formula, cells))
     brackets = "in percent; in brackets 95 % bootstrap intervals over the items: they hold no noise of training, which only more seeds show"
     return [*formulas, brackets, *([plan.table.note] if plan.table.note else [])]
+
+
+def _formula(cell: Cell) -> str:
+    column = cell.column
+    return f"{column.name}: {column.average} of {cell.benchmark} = {cell.formula}; right is {RIGHT[column.measure]}"
 
 
 def _pair(pair: Pair) -> str:
@@ -71,7 +84,7 @@ def _pair(pair: Pair) -> str:
 
     The difference is that of the items both answered.
     """
-    what = f"{pair.second} against {pair.first} ({pair.benchmark})"
+    what = f"[{pair.second}] − [{pair.first}] · {pair.what}"
     found = pair.comparison
     if found is None:
         return f"{what}: not run"

@@ -25,6 +25,8 @@ class Cell:
     high: float | None
     items: int
     formula: str
+    benchmark: str = ""
+    """The one that was run."""
     why: str = ""
     """Why there is no number."""
 
@@ -45,7 +47,8 @@ class Pair:
 
     first: str
     second: str
-    benchmark: str
+    what: str
+    """The column whose measure says what is right."""
     comparison: Comparison | None
     """None: one of them was not run."""
 
@@ -66,15 +69,18 @@ def pairs(plan: Plan) -> tuple[Pair, ...]:
     by_name = {each.row.name: each for each in plan.rows}
     found = []
     for first, second in plan.table.compare:
-        for benchmark, step in by_name[first].evaluations.items():
-            other = by_name[second].evaluations.get(benchmark)
-            if other is None:
+        for benchmark, column in _first_columns(plan).items():
+            step, other = (by_name[name].evaluations.get(benchmark) for name in (first, second))
+            if step is None or other is None:
                 continue
-            there = step.done and other.done
-            measure = next((column.measure for column in columns_of(plan) if column.benchmark == benchmark), "")
-            rows = comparisons(step.folder, other.folder, measure) if there else []
-            found.append(Pair(by_name[first].row.title, by_name[second].row.title, benchmark, rows[0][1] if rows else None))
+            rows = comparisons(step.folder, other.folder, column.measure) if step.done and other.done else []
+            found.append(Pair(by_name[first].row.title, by_name[second].row.title, column.name, rows[0][1] if rows else None))
     return tuple(found)
+
+
+def _first_columns(plan: Plan) -> dict[str, Column]:
+    """Return the first column of each benchmark."""
+    return {column.benchmark: column for column in reversed(columns_of(plan))}
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -91,10 +97,10 @@ def as_json(plan: Plan) -> dict[str, Any]:
 def _cell(planned: RowPlan, column: Column) -> Cell:
     step = planned.evaluations.get(column.benchmark)
     if step is None or not step.done:
-        return Cell(column, None, None, None, 0, "", NOT_RUN)
+        return Cell(column, None, None, None, 0, "", why=NOT_RUN)
     scores = read_scores(step.folder)
     for each in scores["estimates"]:
         if each["measure"] == column.measure and each["name"] == column.average:
             why = "" if each["value"] is not None else f"{NOT_RUN}: {', '.join(each['missing'])}"
-            return Cell(column, each["value"], each["low"], each["high"], each["items"], each["formula"], why)
-    return Cell(column, None, None, None, 0, "", scores.get("official_not_run") or f"no {column.measure} {column.average}")
+            return Cell(column, each["value"], each["low"], each["high"], each["items"], each["formula"], step.benchmark, why)
+    return Cell(column, None, None, None, 0, "", why=scores["official_not_run"] or f"no {column.measure} {column.average}")
