@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -58,13 +57,11 @@ def test_what_upstream_raises_is_a_wrong_answer_and_says_why(upstream, arguments
 
 
 def test_a_call_that_hangs_or_ends_the_process_is_wrong_and_the_next_one_is_judged(upstream):
-    begun = time.monotonic()
     found = rights(
         upstream,
         *(request(number, "Raises", {"how": how}, how) for number, how in enumerate(("well", "hang", "die", "well"))),
     )
     assert found == [True, False, False, True]
-    assert time.monotonic() - begun < 30
 
 
 def test_nothing_of_upstreams_outlives_the_one_who_asks(root, tmp_path):

@@ -11,6 +11,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,7 +80,7 @@ class AceBenchmark:
         """Each category, then the averages by upstream's formulas, then those of the paper's categories."""
         return AVERAGES
 
-    @property
+    @cached_property
     def known(self) -> Sequence[Known]:
         """Items whose label contradicts the schemas on offer, and those whose label upstream's rules reject."""
         whys = ((id, [why for why in (doubt(each), _rejected(each)) if why]) for id, each in self._questions.items())

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,7 +92,7 @@ class ApiBankBenchmark:
         """The two parts of level 2, then the levels."""
         return AVERAGES
 
-    @property
+    @cached_property
     def known(self) -> Sequence[Known]:
         """Items whose label contradicts the schemas on offer."""
         return tuple(found for item in self.items if (found := doubt(item)) is not None)
