@@ -29,9 +29,8 @@ class Ray:
         monkeypatch.setattr(sessions, "granted", self.granted)
         monkeypatch.setattr(sessions, "live_nodes", lambda: (Node("here", 2.0, 0.0),))
         monkeypatch.setattr(sessions, "Stage", self.stage)
-        monkeypatch.setattr(
-            sessions, "EngineHandle", lambda s, actor, timeout_s, started: SimpleNamespace(actor=actor, started=started, settings=s)
-        )
+        kept = lambda _, actor, timeout_s, started: SimpleNamespace(actor=actor, started=started)  # noqa: E731
+        monkeypatch.setattr(sessions, "EngineHandle", kept)
         monkeypatch.setattr(sessions.ray, "kill", lambda actor: self.events.append(f"kill {actor}"))
 
     @contextmanager
@@ -44,8 +43,10 @@ class Ray:
     def granted(self, placement, *, timeout_s):
         roles = ",".join(role for bundle in placement.bundles for role in bundle.roles)
         self.events.append(f"grant {roles}")
-        yield roles
-        self.events.append(f"return {roles}")
+        try:
+            yield roles
+        finally:
+            self.events.append(f"return {roles}")
 
     def stage(self, placement, group, *, on_gpu, room=None):
         def engines(settings, config, *, timeout_s):
@@ -126,9 +127,14 @@ def test_a_kept_engine_makes_room_for_a_stage_without_engines_where_both_do_not_
 
 def test_a_stage_that_fails_leaves_no_engine_behind(fake):
     with Session(keep=True) as session:
-        with pytest.raises(RuntimeError, match="in the stage"), session.stage(CLUSTER, [ENGINE, LEARNER]) as stage:
-            engine_of(stage)
-            raise RuntimeError("in the stage")
+
+        def fail():
+            with session.stage(CLUSTER, [ENGINE, LEARNER]) as stage:
+                engine_of(stage)
+                raise RuntimeError("in the stage")
+
+        with pytest.raises(RuntimeError, match="in the stage"):
+            fail()
         assert fake.events[-2:] == ["return learner-0", "return engine-0"]
         with session.stage(CLUSTER, [ENGINE]) as stage:
             assert engine_of(stage)[1] is False
@@ -143,12 +149,8 @@ def test_an_engine_that_never_started_is_not_kept(fake):
 
 
 def test_a_local_cluster_that_is_too_small_is_told_before_it_is_started(fake):
-    with (
-        Session() as session,
-        pytest.raises(PlacementError, match="the cluster is too small"),
-        session.stage(CLUSTER, [replace(ENGINE, cpus=3.0)]),
-    ):
-        pass
+    with Session() as session, pytest.raises(PlacementError, match="the cluster is too small"):
+        session.stage(CLUSTER, [replace(ENGINE, cpus=3.0)]).__enter__()
     assert fake.events == []
 
 
@@ -158,11 +160,5 @@ def test_another_cluster_is_joined_once_the_one_before_is_left(fake):
         for cluster in (CLUSTER, CLUSTER, other):
             with session.stage(cluster, [ENGINE]) as stage:
                 engine_of(stage)
-    assert [event for event in fake.events if "grant" not in event] == [
-        "join local",
-        "return engine-0",
-        "leave",
-        "join host:6379",
-        "return engine-0",
-        "leave",
-    ]
+    left = ["return engine-0", "leave"]
+    assert [event for event in fake.events if "grant" not in event] == ["join local", *left, "join host:6379", *left]

@@ -20,6 +20,8 @@ def add_evaluate(parsers: Any) -> None:
     parser.add_argument("--categories", default="", metavar="NAME,…", help="those to ask (default: all that have one turn)")
     parser.add_argument("--apibank-root", type=Path, metavar="DIR", help="upstream's api-bank folder, whose own code then judges too")
     parser.add_argument("--acebench-root", type=Path, metavar="DIR", help="upstream's ACEBench, whose own code then judges too")
+    upstream = "interpreter that runs those two, where they need packages that this one lacks"
+    parser.add_argument("--upstream-python", metavar="PATH", default="", help=upstream)
     parser.add_argument("--against", type=Path, metavar="DIR", help="another evaluation of the same items, to compare with")
     parser.add_argument("settings", nargs="*", default=[], metavar="CONF|KEY=VALUE", help="settings; `toolrl config --command evaluate`")
     parser.add_argument("--dry-run", action="store_true", help="check everything, and ask nobody")
@@ -37,6 +39,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         data=arguments.data,
         apibank_root=arguments.apibank_root,
         acebench_root=arguments.acebench_root,
+        python=arguments.upstream_python,
         categories=tuple(filter(None, arguments.categories.split(","))),
     )
     return evaluate(

@@ -39,6 +39,8 @@ class Options:
     """Upstream's api-bank folder, for rules that only it can apply."""
     acebench_root: Path | None = None
     """Upstream's ACEBench, likewise."""
+    python: str = ""
+    """The interpreter that runs these two; empty: this one."""
     categories: tuple[str, ...] = ()
     """Those to ask; none: all that have one turn. Of BFCL also `multi_turn`, all four of them."""
 
@@ -70,9 +72,10 @@ def load_benchmark(options: Options, config: EvaluateConfig) -> Benchmark:
         return _bfcl(options)
     if options.data is None:
         raise ConfigError(f"--data: got nothing; name the folder of {options.name}'s files ({FILES[options.name]})")
+    python = options.python or sys.executable
     if options.name == "apibank":
-        return ApiBankBenchmark.load(options.data, options.categories, root=options.apibank_root)
-    return AceBenchmark.load(options.data, options.categories, root=options.acebench_root)
+        return ApiBankBenchmark.load(options.data, options.categories, root=options.apibank_root, python=python)
+    return AceBenchmark.load(options.data, options.categories, root=options.acebench_root, python=python)
 
 
 def _heldout(config: EvaluateConfig) -> Benchmark:
