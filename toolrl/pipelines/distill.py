@@ -135,7 +135,7 @@ def _finish(
         raise RolloutError(f"none of {len(failed):,} asks was answered; the first: {first}. Mend the cause and give the same command again")
     kept = list(candidates.kept())
     content = report(config, candidates, kept, failed)
-    content["this_start"] = this_start(progress.answered, seconds if missing else 0.0, traffic)
+    content["this_start"] = this_start(progress.answered, seconds if missing else 0.0, progress.tokens_per_s, traffic)
     folder.write_demonstrations(path, kept, replies)
     folder.write_report(path, content)
     return content

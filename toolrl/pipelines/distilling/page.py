@@ -75,9 +75,9 @@ def _use(content: Mapping[str, Any], width: int) -> list[str]:
     if content["cost"] is not None:
         lines.append(f"cost: {content['cost']:,.2f}")
     start = content["this_start"]
-    if start["seconds"]:
+    if start["asked"]:
         lines.append(
-            f"this start: {start['asked']:,} replies in {start['seconds']:,.0f} s, {start['asked'] / start['seconds']:,.1f} a second"
+            f"this start: {start['asked']:,} replies in {start['seconds']:,.0f} s, {start['tokens_per_s']:,} tokens/s as they came"
         )
     if start["requests"]:
         faults = ", ".join(f"{kind} {number:,}" for kind, number in start["faults"].items()) or "all answered"

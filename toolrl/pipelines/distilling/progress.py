@@ -1,6 +1,6 @@
 """How far a distillation is, on standard error: one line that is rewritten at a terminal, a line now and then in a file.
 
-    812 of 4,000 asked · 301 of 1,000 prompts right · 5,230 tokens/s · cost 0.42 · over the limit 31 times, waiting 12 s · about 3 min to go
+    812 of 4,000 asked · 301 of 1,000 prompts right · about 3 min to go · 5,230 tokens/s · cost 0.42 · over the limit 31 times, waiting 12 s
 
 A thread of its own looks at the counts, so that a person sees what goes on while nothing comes back.
 """
@@ -76,17 +76,26 @@ class Progress:
 
     def line(self) -> str:
         """Return what there is to tell."""
-        seconds = max(self._now() - self._first_s, 1e-3) if self._first_s is not None else 0.0
         right, prompts = len(self._candidates.right), len(self._candidates.prompts)
         parts = [f"{self._there + self.answered:,} of {self._there + self._wanted:,} asked", f"{right:,} of {prompts:,} prompts right"]
+        if not self.answered:
+            parts.append("waiting for the first answer")
+        elif left := self._wanted - self.answered:
+            parts.append(f"about {_time(left * self._seconds / self.answered)} to go")
         if self.answered > 1:
-            parts.append(f"{self._tokens / seconds:,.0f} tokens/s")
+            parts.append(f"{self.tokens_per_s:,.0f} tokens/s")
         if self._price is not None:
             parts.append(f"cost {self._spent:,.2f}")
-        parts += self._trouble()
-        if self.answered > 1 and (left := self._wanted - self.answered):
-            parts.append(f"about {_time(left * seconds / self.answered)} to go")
-        return " · ".join(parts)
+        return " · ".join([*parts, *self._trouble()])
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens of completions in a second, from the first answer on."""
+        return self._tokens / self._seconds
+
+    @property
+    def _seconds(self) -> float:
+        return max(self._now() - self._first_s, 1e-3) if self._first_s is not None else 1e-3
 
     def _trouble(self) -> list[str]:
         faults = dict(self._traffic.faults)

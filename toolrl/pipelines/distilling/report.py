@@ -54,10 +54,16 @@ def report(
     }
 
 
-def this_start(asked: int, seconds: float, traffic: Traffic) -> dict[str, Any]:
-    """Return what this start of the command did; others may have gone before it."""
-    faults = {str(kind): number for kind, number in traffic.faults.most_common()}
-    return {"asked": asked, "seconds": round(seconds, 1), "requests": traffic.sent, "faults": faults, "held_s": round(traffic.held_s, 1)}
+def this_start(asked: int, seconds: float, tokens_per_s: float, traffic: Traffic) -> dict[str, Any]:
+    """Return what this start of the command did; others may have gone before it. `seconds` hold the start of engines, the rate does not."""
+    return {
+        "asked": asked,
+        "seconds": round(seconds, 1),
+        "tokens_per_s": round(tokens_per_s),
+        "requests": traffic.sent,
+        "faults": {str(kind): number for kind, number in traffic.faults.most_common()},
+        "held_s": round(traffic.held_s, 1),
+    }
 
 
 def cost(config: DistillConfig, replies: Mapping[Key, Reply]) -> float | None:
