@@ -187,7 +187,7 @@ def test_without_the_official_environment_ours_stands_alone(shared_data, tmp_pat
 def test_categories_are_named_as_in_v4(tmp_path):
     with pytest.raises(ConfigError, match=r"got 'simple'; name any of simple_java, "):
         BfclBenchmark.load(["simple"], tmp_path)
-    with pytest.raises(ConfigError, match="multi-turn ones need a served model"):
+    with pytest.raises(ConfigError, match="multi-turn ones begin with multi_turn"):
         BfclBenchmark.load(["multi_turn_base"], tmp_path)
 
 

@@ -44,12 +44,12 @@ def group_of(category: str) -> str:
 
 def single_turn_categories(categories: Sequence[str]) -> tuple[str, ...]:
     """Return categories that are asked one question a prompt, in the order of the tables; none named: all. Raises ConfigError."""
-    return _known(categories, tuple(ITEMS), "multi-turn ones need a served model, and are not read here")
+    return _known(categories, tuple(ITEMS), "multi-turn ones begin with multi_turn, and are answered by a served model")
 
 
 def multi_turn_categories(categories: Sequence[str]) -> tuple[str, ...]:
     """Return categories that upstream's own program asks, in the order of the tables; none named: all. Raises ConfigError."""
-    return _known(categories, MULTI_TURN, "the others need no served model")
+    return _known(categories, MULTI_TURN, "the others have one turn, and need no served model")
 
 
 def _known(categories: Sequence[str], known: tuple[str, ...], remark: str) -> tuple[str, ...]:
