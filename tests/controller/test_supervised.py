@@ -1,12 +1,13 @@
 """The loop of supervised training with fakes: what is trained, measured and saved when, and what a resume goes on from."""
 
 import asyncio
+import math
 
 import pytest
 
 from toolrl.config.schema import CheckpointConfig
 from toolrl.config.sft import SftEvalConfig
-from toolrl.controller.supervised import SupervisedLoop
+from toolrl.controller.supervised import SupervisedLoop, loss_metrics
 from toolrl.errors import LearnerError, RunError, WeightSyncError
 from toolrl.testing.fakes import World
 from toolrl.types import RunState, StepReport
@@ -181,3 +182,16 @@ def test_a_failed_step_leaves_no_line():
         asyncio.run(made.run(4))
     assert list(world.sink.rows) == [0, 1, 2]
     assert made.state.version == 2
+
+
+def test_the_loss_is_the_mean_over_tokens_and_its_error_that_of_a_ratio():
+    """(2 + 4) / (1 + 3); residuals +0.5 and -0.5, so sqrt(2 / 1 * 0.5) / 4."""
+    assert loss_metrics([(2.0, 1), (4.0, 3)]) == {"heldout/loss": 1.5, "heldout/loss_stderr": 0.25}
+    assert loss_metrics([(3.0, 2)]) == {"heldout/loss": 1.5, "heldout/loss_stderr": 0.0}
+
+
+def test_with_one_token_each_the_error_is_that_of_a_plain_mean():
+    losses = [0.3, 1.1, 0.7, 2.0]
+    mean = sum(losses) / 4
+    stderr = math.sqrt(sum((loss - mean) ** 2 for loss in losses) / 3 / 4)
+    assert loss_metrics([(loss, 1) for loss in losses]) == pytest.approx({"heldout/loss": mean, "heldout/loss_stderr": stderr})

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from toolrl.evaluation.heldout import HeldoutEvaluator, loss_metrics
+from toolrl.evaluation.heldout import HeldoutEvaluator
 from toolrl.testing.fakes import FakePrompts, World
 from toolrl.types import Completion, Group, Reason, ScoredGroup, Verdict, VersionSpan, WeightVersion
 
@@ -77,16 +77,3 @@ def test_greedy_answers_alone_are_the_same_as_beside_sampled_ones():
     assert len(engines.asked) == 3
     assert metrics == {name: value for name, value in both.items() if "greedy" in name or name == "heldout/failed"}
     assert (metrics["heldout/greedy"], metrics["heldout/greedy_completion_tokens_mean"]) == (0.5, 2.0)
-
-
-def test_the_loss_is_the_mean_over_tokens_and_its_error_that_of_a_ratio():
-    """(2 + 4) / (1 + 3); residuals +0.5 and -0.5, so sqrt(2 / 1 * 0.5) / 4."""
-    assert loss_metrics([(2.0, 1), (4.0, 3)]) == {"heldout/loss": 1.5, "heldout/loss_stderr": 0.25}
-    assert loss_metrics([(3.0, 2)]) == {"heldout/loss": 1.5, "heldout/loss_stderr": 0.0}
-
-
-def test_with_one_token_each_the_error_is_that_of_a_plain_mean():
-    losses = [0.3, 1.1, 0.7, 2.0]
-    mean = sum(losses) / 4
-    stderr = math.sqrt(sum((loss - mean) ** 2 for loss in losses) / 3 / 4)
-    assert loss_metrics([(loss, 1) for loss in losses]) == pytest.approx({"heldout/loss": mean, "heldout/loss_stderr": stderr})

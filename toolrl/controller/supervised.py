@@ -13,6 +13,7 @@ waits; whatever one raises ends the run, by the part's name.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +24,6 @@ from toolrl.config.sft import SftEvalConfig
 from toolrl.controller.parts import part
 from toolrl.controller.stopwatch import Stopwatch
 from toolrl.errors import CheckpointError, LearnerError, RunError, WeightSyncError
-from toolrl.evaluation.heldout import loss_metrics
 from toolrl.learner.packing import Demonstration
 from toolrl.protocols import Evaluator, Sink, Store, Weights
 from toolrl.types import RunState, StepReport, WeightVersion
@@ -154,3 +154,18 @@ def _score(metrics: Mapping[str, float]) -> float | None:
     if "heldout/greedy" in metrics:
         return metrics["heldout/greedy"]
     return -metrics["heldout/loss"] if "heldout/loss" in metrics else None
+
+
+def loss_metrics(losses: Sequence[tuple[float, int]]) -> dict[str, float]:
+    """Return the mean loss of all tokens of some demonstrations and its standard error.
+
+    `mean = Σ L / Σ T` over n demonstrations, each with a summed loss L and T tokens. Tokens of one demonstration depend on each other, so
+    the error is that of a ratio over demonstrations: `sqrt(n / (n - 1) Σ (L - mean T)²) / Σ T`.
+
+    Args:
+        losses: Summed loss in nats, and number of tokens, of each demonstration.
+    """
+    tokens = sum(number for _, number in losses)
+    mean = math.fsum(loss for loss, _ in losses) / tokens
+    scatter = math.fsum((loss - mean * number) ** 2 for loss, number in losses) * len(losses) / max(len(losses) - 1, 1)
+    return {"heldout/loss": mean, "heldout/loss_stderr": math.sqrt(scatter) / tokens}

@@ -1,7 +1,6 @@
-"""What a run measures on what it does not learn from: the reward of the live weights, and the loss on demonstrations.
+"""Held-out reward of the live weights: every prompt greedy, and sampled once where that is asked for, all in flight at once.
 
-prompts ─> Draws (fixed seeds) ─> Engines.sample, sampled and greedy, all in flight at once ─> Scorer.score ─> metrics with standard errors
-demonstrations ─> the learner's losses, one for each ─> mean over all tokens
+prompts ─> Draws (fixed seeds) ─> Engines.sample ─> Scorer.score ─> metrics with their standard errors
 
 The seeds are the same at every evaluation, so that two versions are compared on the same noise. Verifier failures
 leave the means; they are counted.
@@ -53,21 +52,6 @@ class HeldoutEvaluator:
             return group, (await self._scorer.score(group)).verdicts
 
         return await asyncio.gather(*map(one, self._draws))
-
-
-def loss_metrics(losses: Sequence[tuple[float, int]]) -> dict[str, float]:
-    """Return the mean loss of all tokens of some demonstrations and its standard error.
-
-    `mean = Σ L / Σ T` over n demonstrations, each with a summed loss L and T tokens. Tokens of one demonstration depend on each other, so
-    the error is that of a ratio over demonstrations: `sqrt(n / (n - 1) Σ (L - mean T)²) / Σ T`.
-
-    Args:
-        losses: Summed loss in nats, and number of tokens, of each demonstration.
-    """
-    tokens = sum(number for _, number in losses)
-    mean = math.fsum(loss for loss, _ in losses) / tokens
-    scatter = math.fsum((loss - mean * number) ** 2 for loss, number in losses) * len(losses) / max(len(losses) - 1, 1)
-    return {"heldout/loss": mean, "heldout/loss_stderr": math.sqrt(scatter) / tokens}
 
 
 def _sampled(groups: Judged) -> dict[str, float]:
