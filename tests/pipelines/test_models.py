@@ -27,6 +27,7 @@ def run(tmp_path):
     folder = tmp_path / "mine"
     (folder / "checkpoints" / "version-00000020").mkdir(parents=True)
     (folder / "config.yaml").write_text("run: {}")
+    (folder / "versions.json").write_text("{}")
     (folder / "checkpoints" / "version-00000020" / "COMPLETE").write_text("{}")
     (folder / "checkpoints" / "version-00000040").mkdir()  # killed before its mark
     return folder
@@ -51,7 +52,7 @@ def test_of_a_run_it_is_the_final_model_or_the_best_and_bears_the_runs_name(run,
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("absent", "no such folder; name the folder of a model or of a run, or demo://start"),
+        ("absent", "no such folder; name the folder of a model or of a run, a model of the Hugging Face hub, or demo://start"),
         ("file", "is a file"),
         ("empty", "is no model: it lacks config.json and holds nothing"),
         ("odd", "is no model: it lacks config.json and holds 0, 1, 2, 3 and 2 more"),
@@ -79,6 +80,28 @@ def test_a_run_that_has_not_ended_says_what_there_is(run, model):
     best = model(run / "checkpoints" / "best")
     with pytest.raises(UserError, match=f"version 20, and its best model so far is {best}"):
         find_model(str(run))
+
+
+def test_the_folder_of_an_evaluation_is_no_run(tmp_path):
+    (tmp_path / "config.yaml").write_text("run: {}")
+    (tmp_path / "scores.json").write_text("{}")
+    with pytest.raises(UserError, match=r"is no model: it lacks config\.json and holds config\.yaml, scores\.json"):
+        find_model(str(tmp_path))
+
+
+def test_a_model_of_the_hub_is_found_in_its_cache_and_named_by_its_last_part(tmp_path, monkeypatch, model):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    cached = tmp_path / "models--org--Some-1.5B"
+    model(cached / "snapshots" / "abc")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("abc")
+    found = find_model("org/Some-1.5B")
+    assert (found.name, found.folder, found.run) == ("Some-1.5B", cached / "snapshots" / "abc", None)
+    monkeypatch.setattr("toolrl.pipelines.models.hub_answers", lambda: False)
+    (cached / "snapshots" / "abc" / "model.safetensors").unlink()
+    for name in ("org/Some-1.5B", "org/absent"):
+        with pytest.raises(UserError, match=f"{name}: no such folder, and no such model in the cache of the hub, which does not answer"):
+            find_model(name)
 
 
 def test_where_no_best_model_is_kept_the_message_says_so(run, model, tmp_path):

@@ -18,7 +18,7 @@ from toolrl.pipelines.serve import free_port, server_settings, serving
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["absent"], "absent: no such folder; name the folder of a model or of a run"),
+        (["absent"], "absent: no such folder; name the folder of a model or of a run, a model of the Hugging Face hub, or demo://start"),
         (["."], "is no model: it lacks config.json"),
         (["demo://start", "--host", "0.0.0.0"], "can be reached from other machines, and no key is asked for; set TOOLRL_API_KEY"),
         (["demo://start", "--port", "70000"], "--port: got 70000; give a number up to 65535"),

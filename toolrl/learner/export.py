@@ -31,13 +31,18 @@ def export_model(causal: Any, start: str, folder: Path) -> None:
     """
     tensors = _gathered(causal)
     if dist.get_rank() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        causal.save_pretrained(folder, state_dict=tensors)
-        source = Path(start) if is_local(start) else Path(snapshot_download(start, allow_patterns=list(TOKENIZER_FILES)))
-        for name in TOKENIZER_FILES:
-            if (source / name).is_file():
-                shutil.copyfile(source / name, folder / name)
+        write_model(causal, tensors, start, folder)
     dist.barrier()
+
+
+def write_model(causal: Any, tensors: dict[str, Tensor], start: str, folder: Path) -> None:
+    """Write whole tensors as the weights of a Hugging Face model, beside the tokenizer of the checkpoint `start`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    causal.save_pretrained(folder, state_dict=tensors)
+    source = Path(start) if is_local(start) else Path(snapshot_download(start, allow_patterns=list(TOKENIZER_FILES)))
+    for name in TOKENIZER_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
 
 
 def _gathered(causal: Any) -> dict[str, Tensor]:

@@ -59,24 +59,12 @@ def load_policy(
     Raises:
         UserError: The weights are missing, unreadable or incomplete.
     """
-    logging.disable_progress_bar()  # one from each rank
     attention = implementation(settings.attention)
     sharded_loading = HfDeepSpeedConfig(deepspeed)  # Transformers asks whether one is alive
     try:
-        causal, loading = AutoModelForCausalLM.from_pretrained(
-            settings.path,
-            config=config,
-            dtype=DTYPES[settings.dtype],
-            attn_implementation=sequence.attention(attention, config) if sequence else attention,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise UserError(f"model.path: cannot load the weights of {settings.path!r}: {error}") from error
+        causal = load_causal(settings, config, attn_implementation=sequence.attention(attention, config) if sequence else attention)
     finally:
         del sharded_loading
-    if loading["missing_keys"]:  # Transformers fills them with random numbers
-        names = ", ".join(sorted(loading["missing_keys"])[:5])
-        raise UserError(f"model.path: {settings.path!r} lacks {len(loading['missing_keys'])} tensors of its model: {names}")
     if causal.get_output_embeddings().bias is not None:
         raise UserError(f"model.path: the head of {settings.path!r} has a bias, which is not supported; choose another model")
     causal.config.use_cache = False
@@ -85,6 +73,30 @@ def load_policy(
     if settings.gradient_checkpointing:
         causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return Policy(causal, sequence)
+
+
+def load_causal(settings: ModelConfig, config: Any, **how: Any) -> Any:
+    """Return the Hugging Face model with its weights.
+
+    Args:
+        settings: Where from, and in which dtype.
+        config: From `read_config`.
+        how: Further arguments of Transformers.
+
+    Raises:
+        UserError: The weights are missing, unreadable or incomplete.
+    """
+    logging.disable_progress_bar()  # one from each rank
+    try:
+        causal, loading = AutoModelForCausalLM.from_pretrained(
+            settings.path, config=config, dtype=DTYPES[settings.dtype], output_loading_info=True, **how
+        )
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        raise UserError(f"model.path: cannot load the weights of {settings.path!r}: {error}") from error
+    if loading["missing_keys"]:  # Transformers fills them with random numbers
+        names = ", ".join(sorted(loading["missing_keys"])[:5])
+        raise UserError(f"model.path: {settings.path!r} lacks {len(loading['missing_keys'])} tensors of its model: {names}")
+    return causal
 
 
 def is_local(path: str) -> bool:
