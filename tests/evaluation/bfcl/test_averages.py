@@ -56,6 +56,6 @@ def test_averages_are_reported_once_each_and_those_of_what_was_run():
     names = [each.name for each in AVERAGES]
     assert len(set(names)) == len(names)
     assert [each.name for each in estimates(AVERAGES, {"irrelevance": (1, 2)})] == [
-        "irrelevance", "Irrelevance", "Non-Live, leaderboard v3", "Overall, leaderboard v3", "Overall, leaderboard v4",
+        "irrelevance", "Irrelevance", "Non-Live (leaderboard v3)", "Overall (leaderboard v3)", "Overall (leaderboard v4)",
     ]  # fmt: skip
     assert sum(ITEMS.values()) == 3641

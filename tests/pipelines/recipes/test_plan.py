@@ -9,6 +9,9 @@ from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.config.task import subset_bounds
 from toolrl.errors import ConfigError
+from toolrl.evaluation.acebench import categories as acebench
+from toolrl.evaluation.apibank import benchmark as apibank
+from toolrl.evaluation.bfcl import averages as bfcl
 from toolrl.pipelines.recipes.files import find
 from toolrl.pipelines.recipes.plan import plan
 
@@ -140,6 +143,14 @@ def test_every_shipped_recipe_can_be_planned_at_every_size(name, size):
     planned = plan(f"recipes/{name}.yaml", (f"size={size}",))
     assert {row.size.name for row in planned.rows} == {size}
     assert all(row.evaluations for row in planned.rows)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_column_is_an_average_of_its_benchmark(name):
+    known = {"bfcl": bfcl.AVERAGES, "apibank": apibank.AVERAGES, "acebench": acebench.AVERAGES}
+    columns = plan(f"recipes/{name}.yaml", ()).table.columns
+    assert columns
+    assert all(column.average in {average.name for average in known[column.benchmark]} for column in columns)
 
 
 def test_every_shipped_row_is_in_a_table():

@@ -20,8 +20,8 @@ _CALLS: Final = (_EACH["multiple"], _EACH["parallel"], _EACH["parallel_multiple"
 
 SIMPLE: Final = mean("Simple", _EACH["simple_python"], _EACH["simple_java"], _EACH["simple_javascript"])
 NON_LIVE: Final = mean("Non-Live", SIMPLE, *_CALLS)
-NON_LIVE_PYTHON: Final = mean("Non-Live, Python only", _EACH["simple_python"], *_CALLS)
-LIVE: Final = Average("Live, AST only", LIVE_AST, whole=True)
+NON_LIVE_PYTHON: Final = mean("Non-Live (Python only)", _EACH["simple_python"], *_CALLS)
+LIVE: Final = Average("Live (AST only)", LIVE_AST, whole=True)
 IRRELEVANCE: Final = mean("Irrelevance", _EACH["irrelevance"], _EACH["live_irrelevance"])
 RELEVANCE: Final = Average("Relevance", ("live_relevance",))
 MULTI_TURN_MEAN: Final = mean("Multi-Turn", *(_EACH[name] for name in MULTI_TURN))
@@ -30,10 +30,10 @@ AGENTIC: Final = mean(
     mean("Web Search", *(Average(f"web_search_{kind}", (f"web_search_{kind}",)) for kind in ("base", "no_snippet"))),
     mean("Memory", *(Average(f"memory_{kind}", (f"memory_{kind}",)) for kind in ("kv", "vector", "rec_sum"))),
 )
-PAPER: Final = mean("Overall as in the paper", NON_LIVE, LIVE)
+PAPER: Final = mean("Overall (as in the paper)", NON_LIVE, LIVE)
 """Tool-N1's: its Live holds calls alone, that of the models it compares with all of `LIVE_V3`."""
-NON_LIVE_V3: Final = mean("Non-Live, leaderboard v3", SIMPLE, *_CALLS, _EACH["irrelevance"])
-LIVE_V3: Final = Average("Live, leaderboard v3", (*LIVE_AST, "live_irrelevance", "live_relevance"), whole=True)
+NON_LIVE_V3: Final = mean("Non-Live (leaderboard v3)", SIMPLE, *_CALLS, _EACH["irrelevance"])
+LIVE_V3: Final = Average("Live (leaderboard v3)", (*LIVE_AST, "live_irrelevance", "live_relevance"), whole=True)
 
 
 def _counting_zero(average: Average) -> Average:
@@ -45,9 +45,9 @@ def _counting_zero(average: Average) -> Average:
     return replace(average, parts=parts, missing_is_zero=bool(parts))
 
 
-V3: Final = _counting_zero(mean("Overall, leaderboard v3", LIVE_V3, NON_LIVE_V3, MULTI_TURN_MEAN))
+V3: Final = _counting_zero(mean("Overall (leaderboard v3)", LIVE_V3, NON_LIVE_V3, MULTI_TURN_MEAN))
 V4: Final = _counting_zero(
-    Average("Overall, leaderboard v4", parts=((0.1, NON_LIVE), (0.1, LIVE), (0.1, IRRELEVANCE), (0.3, MULTI_TURN_MEAN), (0.4, AGENTIC)))
+    Average("Overall (leaderboard v4)", parts=((0.1, NON_LIVE), (0.1, LIVE), (0.1, IRRELEVANCE), (0.3, MULTI_TURN_MEAN), (0.4, AGENTIC)))
 )
 AVERAGES: Final = (
     *_EACH.values(), SIMPLE, NON_LIVE, NON_LIVE_PYTHON, LIVE, IRRELEVANCE, RELEVANCE, MULTI_TURN_MEAN, PAPER,
