@@ -1,6 +1,7 @@
 """Supervised training from the command line: it learns, it can be killed, it measures what Transformers measures, and LoRA does too."""
 
 import json
+import shutil
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -151,6 +152,15 @@ def test_a_folder_of_another_configuration_is_refused_and_left_alone(runs, capsy
     assert main(["sft", *BLANK, f"run.dir={runs.whole}", "data.reasoning=false"]) == 2
     assert "data.reasoning: the run has True, got False" in capsys.readouterr().err
     assert sorted((path, path.stat().st_mtime_ns) for path in runs.whole.rglob("*")) == before
+
+
+@pytest.mark.stack
+def test_a_run_is_not_gone_on_with_on_other_demonstrations(runs, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(runs.whole, run)
+    (run / "demonstrations.digest").write_text("of others\n")
+    assert main(["sft", *BLANK, f"run.dir={run}", f"run.steps={2 * STEPS}"]) == 2
+    assert "demonstrations.digest differs from what was given now" in capsys.readouterr().err
 
 
 @pytest.mark.stack

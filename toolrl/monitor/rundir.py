@@ -6,7 +6,7 @@
     metrics.jsonl     a line for each version                discarded/     what a rewind took out, by the attempt that wrote it
     prompts.parquet   each prompt once; of `toolrl rl`       summary.json, curves.png
 
-A supervised run has a version for each optimizer step.
+A supervised run has a version for each optimizer step, and keeps a digest of its demonstrations.
 
     check ─> (nothing written yet) ─> open: lock, config, versions ─> rewind(version) ─> … ─> close
 

@@ -31,7 +31,7 @@ from toolrl.pipelines.inputs import start_model
 from toolrl.pipelines.sinks import open_sinks
 from toolrl.pipelines.store import RunStore, export_final
 from toolrl.pipelines.supervised import closing
-from toolrl.pipelines.supervised.batches import batch_of
+from toolrl.pipelines.supervised.batches import DIGEST, batch_of, digest_of
 from toolrl.pipelines.supervised.crew import Crew, bundles
 from toolrl.pipelines.supervised.inputs import SupervisedInputs, load_supervised
 from toolrl.types import RunState
@@ -59,6 +59,7 @@ def train(config: SftConfig, session: Session) -> dict[str, Any]:
         inputs = load_supervised(config, model_path)
         with RunFolder(run, inputs.config) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
             folder.keep(FILE_NAME, inputs.template.source)
+            folder.keep(DIGEST, digest_of(inputs.train.rows) + "\n")
             store = CheckpointStore(folder.checkpoints, config.checkpoint.keep)
             newest = store.newest()
             if newest is None or newest.state.version < inputs.config.run.steps or not folder.summary.exists():

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from toolrl.config.load import load
 from toolrl.config.sft import SftConfig
-from toolrl.pipelines.supervised.batches import batch_of, with_steps
+from toolrl.learner.packing import Demonstration
+from toolrl.pipelines.supervised.batches import batch_of, digest_of, with_steps
 
 
 def config(*overrides):
@@ -52,3 +53,12 @@ def test_in_so_many_epochs_every_demonstration_is_trained_so_often_and_none_much
     trained = settings.run.steps * size
     assert 0 <= trained - epochs * num_rows < size
     assert settings.run.steps == math.ceil(epochs * num_rows / size)
+
+
+def test_other_demonstrations_or_another_order_have_another_digest():
+    rows = [Demonstration(np.arange(length, dtype=np.int32), prompt_tokens=2) for length in (5, 7, 9)]
+    moved = [Demonstration(rows[0].token_ids, prompt_tokens=3), *rows[1:]]
+    joined = [Demonstration(np.concatenate([rows[0].token_ids, rows[1].token_ids]), prompt_tokens=2), rows[2]]
+    digests = {digest_of(each) for each in (rows, rows[::-1], rows[:2], moved, joined)}
+    assert len(digests) == 5
+    assert digest_of(rows) == digest_of([Demonstration(row.token_ids.copy(), row.prompt_tokens) for row in rows])

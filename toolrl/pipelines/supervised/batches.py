@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import blake2b
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from toolrl.config.sft import SftConfig
 from toolrl.data.draws import permutation
 from toolrl.learner.packing import Demonstration
 
+DIGEST = "demonstrations.digest"
+"""File of a run folder that tells what it trains on."""
 COPY_LENGTHS = (4, 16)
 """Fewest and most tokens of a sequence to copy."""
 
@@ -26,6 +29,15 @@ def with_steps(config: SftConfig, num_rows: int) -> SftConfig:
         return config
     steps = config.data.copy_warmup_steps + math.ceil(config.loop.epochs * num_rows / config.loop.rows_per_batch)
     return replace(config, run=replace(config.run, steps=max(1, steps)))
+
+
+def digest_of(rows: Sequence[Demonstration]) -> str:
+    """Return what tells these demonstrations, in this order, from any others: a run that is resumed must go on with the same."""
+    found = blake2b(digest_size=16)
+    for row in rows:
+        found.update(np.array([len(row.token_ids), row.prompt_tokens], np.int64).tobytes())
+        found.update(row.token_ids.astype(np.int32).tobytes())
+    return found.hexdigest()
 
 
 def batch_of(step: int, rows: Sequence[Demonstration], config: SftConfig, vocabulary: int) -> list[Demonstration]:
