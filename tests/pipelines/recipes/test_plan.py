@@ -83,6 +83,12 @@ def test_the_seed_and_values_of_the_command_line_reach_every_step(recipe):
     assert steps[1].config().run.steps == 5
 
 
+def test_a_value_of_the_command_line_takes_the_place_of_a_step(recipe):
+    steps = recipe("sft=my/model", row=SFT_RL).steps
+    assert [step.stage for step in steps] == ["rl", "evaluate"]
+    assert steps[0].config().model.path == "my/model"
+
+
 @pytest.mark.parametrize(
     ("row", "told"),
     [

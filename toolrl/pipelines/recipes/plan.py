@@ -147,12 +147,13 @@ def _collected(problems: list[str], row: str) -> Iterator[None]:
 
 
 class _Maker:
-    """Makes the steps of one row: names are looked up among its steps, those of the size, then values."""
+    """Makes the steps of one row: a name is looked up on the command line, then among its steps, those of the size, and the values."""
 
     def __init__(self, row: Row, size: Size, given: Mapping[str, str], overrides: Mapping[str, Mapping[str, Json]]) -> None:
         self._row, self._size, self._overrides = row, size, overrides
-        self._values = {**size.values, **row.values, **{name: value for name, value in given.items() if name not in _RESERVED}}
-        self._specs = {**size.steps, **row.steps}
+        own = {name: value for name, value in given.items() if name not in _RESERVED}
+        self._values = {**size.values, **row.values, **own}
+        self._specs = {name: spec for name, spec in {**size.steps, **row.steps}.items() if name not in own}
         self._seed = given.get("seed", "0")
         self._out = Path(given.get("out", OUT)).resolve() / size.name
         self._made: dict[str, Step] = {}
