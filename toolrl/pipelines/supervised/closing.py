@@ -41,9 +41,9 @@ def opening(inputs: SupervisedInputs, newest: Checkpoint | None) -> str:
     lines = [f"run: {config.run.dir}, {config.run.steps} steps of {config.loop.rows_per_batch} demonstrations", *facts(inputs)]
     if newest is not None:
         lines += [f"resuming from {newest.path.name}", *(f"  passed over: {problem}" for problem in newest.skipped)]
-    parts = [f"{config.learner.num_ranks} ZeRO-3 learner ranks"]
+    parts = [_number(config.learner.num_ranks, "ZeRO-3 learner rank")]
     if inputs.judged is not None:
-        parts = [f"{config.engine.num} vLLM engines", f"{config.reward.workers} reward workers", *parts]
+        parts = [_number(config.engine.num, "vLLM engine"), _number(config.reward.workers, "reward worker"), *parts]
         parts += ["engines and learner in turns on the same GPUs"] if config.cluster.colocated else []
     return "\n".join([*lines, f"starting {', '.join(parts)} …"])
 
@@ -69,8 +69,13 @@ def text(config: SftConfig, summary: Mapping[str, Any]) -> str:
     lines += [f"checkpoint   {summary['checkpoint']}", f"curves       {run / CURVES}", "", "next:"]
     lines.append(f"  toolrl rl … model.path={run / FINAL}   go on by reinforcement learning")
     lines.append(f"  toolrl evaluate heldout --model {run / FINAL} …   ask it")
-    lines.append(f"  tensorboard --logdir {run / 'tensorboard'}   look at every metric")
+    if config.monitor.tensorboard:
+        lines.append(f"  tensorboard --logdir {run / 'tensorboard'}   look at every metric")
     return "\n".join(lines)
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _told(what: str, found: Encoded, more: str) -> list[str]:
