@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from toolrl.errors import RunFolderError
 from toolrl.monitor.durable import aside_of, publish
-from toolrl.types import Batch, Group, ScoredGroup, TrainedGroup, Trajectory
+from toolrl.types import Batch, Group, ScoredGroup, TrainedGroup, Trajectory, Verdict
 
 GROUPS_AT_A_TIME = 32
 """Groups whose token arrays are in memory at once."""
@@ -214,14 +214,7 @@ def _rows(scored: ScoredGroup, trained: TrainedGroup | None, group: Group | None
             "trained": trained is not None,
             "prompt_id": ref.prompt_id,
             "engine": ref.engine,
-            "reward": verdict.reward,
-            "reason": str(verdict.reason),
-            "path": verdict.path,
-            "expected": storable(verdict.expected),
-            "got": storable(verdict.got),
-            "format_right": verdict.format_right,
-            "content_right": verdict.content_right,
-            "bfcl_right": verdict.bfcl_right,
+            **verdict_columns(verdict),
             "advantage": trained.advantages[i] if trained else None,
             "loss_share": trained.loss_shares[i] if trained else None,
             "num_tokens": ref.completion_tokens[i],
@@ -238,6 +231,20 @@ def _rows(scored: ScoredGroup, trained: TrainedGroup | None, group: Group | None
                 row["tokens"], row["logprobs"] = completion.token_ids, completion.logprobs
         rows.append(row)
     return rows
+
+
+def verdict_columns(verdict: Verdict) -> dict[str, Any]:
+    """Return the columns of a verdict."""
+    return {
+        "reward": verdict.reward,
+        "reason": str(verdict.reason),
+        "path": verdict.path,
+        "expected": storable(verdict.expected),
+        "got": storable(verdict.got),
+        "format_right": verdict.format_right,
+        "content_right": verdict.content_right,
+        "bfcl_right": verdict.bfcl_right,
+    }
 
 
 def storable(text: str) -> str:

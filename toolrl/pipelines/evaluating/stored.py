@@ -22,7 +22,7 @@ from toolrl.evaluation.benchmark import Outcome
 from toolrl.monitor import rollouts
 from toolrl.monitor.durable import aside_of, publish, replace_text
 from toolrl.monitor.prompts import write_prompts
-from toolrl.monitor.rollouts import storable
+from toolrl.monitor.rollouts import storable, verdict_columns
 from toolrl.rollout.replies import Reply
 from toolrl.types import Draw, WeightVersion
 
@@ -89,7 +89,6 @@ def read_items(path: Path, columns: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _row(number: int, outcome: Outcome, reply: Reply, template: PromptTemplate, model: str) -> dict[str, Any]:
-    verdict = outcome.ours
     return {
         "version": 0,
         "draw": number,
@@ -98,13 +97,7 @@ def _row(number: int, outcome: Outcome, reply: Reply, template: PromptTemplate, 
         "trained": False,
         "prompt_id": outcome.item.id,
         "engine": model,
-        "reward": verdict.reward,
-        "reason": str(verdict.reason),
-        "path": verdict.path,
-        "expected": storable(verdict.expected),
-        "got": storable(verdict.got),
-        "format_right": verdict.format_right,
-        "content_right": verdict.content_right,
+        **verdict_columns(outcome.ours),
         "num_tokens": reply.completion_tokens,
         "finish_reason": reply.finish_reason,
         "oldest_version": 0,
