@@ -125,6 +125,20 @@ def test_a_kept_engine_makes_room_for_a_stage_without_engines_where_both_do_not_
             assert fake.events[-2:] == ["return engine-0", "grant learner-0"]
 
 
+def test_engines_that_share_their_bundle_with_the_learner_are_not_kept_and_kept_ones_give_way_to_them(fake):
+    shared = Bundle(1.8, 0, ("engine-0", "learner-0"))
+    with Session(keep=True) as session:
+        with session.stage(CLUSTER, [ENGINE]) as stage:
+            engine_of(stage)
+        with session.stage(CLUSTER, [shared]) as stage:
+            assert engine_of(stage)[1] is False
+        with session.stage(CLUSTER, [ENGINE]) as stage:
+            assert engine_of(stage)[1] is False
+    assert fake.events[1:6] == [
+        "grant engine-0", "return engine-0", "grant engine-0,learner-0", "return engine-0,learner-0", "grant engine-0",
+    ]  # fmt: skip
+
+
 def test_a_stage_that_fails_leaves_no_engine_behind(fake):
     with Session(keep=True) as session:
 

@@ -84,9 +84,8 @@ class Session:
 
     def _split(self, cluster: ClusterConfig, bundles: Sequence[Bundle]) -> tuple[_Room | None, tuple[Bundle, ...]]:
         """Return the room of the engines, if they are kept, and the bundles of everybody else."""
-        engines = tuple(bundle for bundle in bundles if all(role.startswith("engine-") for role in bundle.roles))
-        if not self._keep or cluster.colocated or not (engines or self._room):
-            return None, tuple(bundles)
+        alone = [bundle for bundle in bundles if all(role.startswith("engine-") for role in bundle.roles)]  # colocated ones are not
+        engines = tuple(alone) if self._keep else ()
         rest = tuple(bundle for bundle in bundles if bundle not in engines)
         if self._room and (self._room.bundles != engines if engines else not fit([*self._room.bundles, *rest], live_nodes()).fits):
             self._leave_room()
