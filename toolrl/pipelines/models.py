@@ -61,7 +61,7 @@ def find_model(path: str, *, best: bool = False) -> FoundModel:
         raise UserError(f"{path}: is no run, so none of its models is the best; leave --best out, or name the folder of a run")
     if not _is_model(folder):
         raise UserError(f"{path}: {_no_model(folder)}")
-    run = _run_of(folder)
+    run = run_of(folder)
     return FoundModel((run or folder).name, folder, run, _config(folder))
 
 
@@ -98,7 +98,7 @@ def _from_hub(name: str) -> FoundModel:
     return FoundModel(name.rpartition("/")[2], folder, None, _config(folder))
 
 
-def _run_of(folder: Path) -> Path | None:
+def run_of(folder: Path) -> Path | None:
     """Return the run whose final or best model a folder is."""
     above = folder.parent if folder.name == FINAL else folder.parent.parent if folder.name == BEST else None
     return above if above is not None and is_run(above) else None
