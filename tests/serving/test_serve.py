@@ -5,14 +5,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from toolrl.cli.main import main
 from toolrl.config.asking import EvaluateConfig
 from toolrl.config.serving import ServeConfig
-from toolrl.pipelines.serve import free_port, server_settings, serving
+from toolrl.pipelines.serve import free_port, ready, server_settings, serving
 
 
 @pytest.mark.parametrize(
@@ -79,24 +82,48 @@ def test_other_parts_have_a_server_for_as_long_as_they_need_it(fake_vllm):
 SERVE = "import sys, toolrl.serving.settings as s; s.MODULE = 'fake_vllm'; from toolrl.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_cleanly_and_leaves_no_process(fake_vllm, tmp_path, number):
-    environment = {**os.environ, "FAKE": "family", "FAKE_CHILD": str(tmp_path / "pid"), "TOOLRL_API_KEY": "s3cret"}
-    command = [sys.executable, "-c", SERVE, "serve", "demo://start", "--port", "0"]
-    served = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    told = ""
-    while "Ctrl-C" not in told:
-        told += served.stdout.readline()
-        assert served.poll() is None, served.stderr.read()
-    assert "ready after" in told
-    assert 'Bearer $TOOLRL_API_KEY"' in told
-    assert 'api_key=os.environ["TOOLRL_API_KEY"]' in told
-    served.send_signal(number)
-    out, err = served.communicate(timeout=30)
-    assert (served.returncode, out.strip(), err) == (0, "stopped", "")
-    assert "s3cret" not in told
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+def test_a_signal_stops_it_cleanly_and_leaves_no_process(capsys, monkeypatch, tmp_path, fake_vllm, number):
+    def ready_and_stopped(*args, **kwargs):
+        threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
+        return ready(*args, **kwargs)
+
+    fake_vllm("family")
+    monkeypatch.setenv("FAKE_CHILD", str(tmp_path / "pid"))
+    monkeypatch.setenv("TOOLRL_API_KEY", "s3cret")
+    monkeypatch.setattr("toolrl.pipelines.serve.ready", ready_and_stopped)
+    assert main(["serve", "demo://start", "--port", "0"]) == 0
+    out, err = capsys.readouterr()
+    assert "ready after" in out
+    assert 'Bearer $TOOLRL_API_KEY"' in out
+    assert 'api_key=os.environ["TOOLRL_API_KEY"]' in out
+    assert "s3cret" not in out
+    assert (out.splitlines()[-1], err) == ("stopped", "")
+    assert not is_running(int((tmp_path / "pid").read_text()))
+
+
+def test_killed_it_leaves_no_process_either(fake_vllm, tmp_path):
+    environment = {**os.environ, "FAKE": "family", "FAKE_CHILD": str(tmp_path / "pid")}
+    served = subprocess.Popen(
+        [sys.executable, "-c", SERVE, "serve", "demo://start", "--port", "0"], env=environment, stdout=subprocess.PIPE
+    )
+    while b"Ctrl-C" not in (line := served.stdout.readline()):
+        assert line
+    child = int((tmp_path / "pid").read_text())
+    assert is_running(child)
+    served.kill()
+    served.communicate()
+    end = time.monotonic() + 20
+    while is_running(child) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not is_running(child)
 
 
 def test_a_server_that_cannot_start_ends_the_command_with_1_and_its_last_lines(capsys, fake_vllm):

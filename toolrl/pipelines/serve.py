@@ -75,11 +75,11 @@ def server_settings(path: str, config: ServeConfig | EvaluateConfig, *, host: st
         raise UserError(
             f"--host: {host} can be reached from other machines, and no key is asked for; set {KEY_VARIABLE}, or bind to {LOOPBACK}"
         )
+    port = free_port(host, port)
     found = find_model(path)
     folder = str(found.folder)
     template = PromptTemplate.load(config.prompt.template, model_path=folder)
     tokenizer = ChatTokenizer(folder, template.chat)
-    port = free_port(host, port)
     engine = config.engine
     return ServerSettings(
         engine=EngineSettings(
