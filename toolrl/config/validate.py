@@ -131,6 +131,8 @@ def _asking(config: DistillConfig | EvaluateConfig) -> Iterator[str]:
             "set it to the longest prompt and completion together"
         )
     yield from _asked_sampling(config.sampling)
+    if isinstance(config, EvaluateConfig) and config.sampling.n > 1 and config.sampling.temperature > 0:
+        yield f"sampling.n: got {config.sampling.n}; an evaluation asks each item once, set it to 1"
     yield from function_problems(config.reward.functions)
 
 

@@ -23,20 +23,18 @@ from toolrl.actors.session import Session
 from toolrl.config.asking import EvaluateConfig
 from toolrl.config.load import load, to_yaml
 from toolrl.data.draws import sampling_seed
-from toolrl.data.fingerprint import digest
-from toolrl.data.template import FILE_NAME, PromptTemplate
+from toolrl.data.jsontext import dumps
+from toolrl.data.template import PromptTemplate
 from toolrl.errors import ReplyError, RolloutError, UserError
 from toolrl.evaluation.benchmark import Benchmark, Item, Official, Outcome
 from toolrl.evaluation.compare import Comparison, compare
-from toolrl.monitor.durable import replace_text
-from toolrl.monitor.rundir import CONFIG
 from toolrl.pipelines.asking import AskedModel, answer, asked_model, asked_of, sampling_of, with_model_name
 from toolrl.pipelines.evaluating import page, stored
 from toolrl.pipelines.evaluating.benchmarks import Options, chosen, load_benchmark, measures_of
 from toolrl.pipelines.evaluating.given import given_replies
 from toolrl.pipelines.evaluating.multi_turn import counts_of, multi_turn_verdicts
 from toolrl.pipelines.evaluating.progress import Progress
-from toolrl.pipelines.evaluating.scores import OFFICIAL, OURS, Scores, score, stored_right
+from toolrl.pipelines.evaluating.scores import OFFICIAL, OURS, Scores, score, stored_rights
 from toolrl.pipelines.evaluating.scores import as_json as scores_as_json
 from toolrl.rollout.journal import Journal
 from toolrl.rollout.replies import Ask, Key, Reply
@@ -79,6 +77,8 @@ def evaluate(
         raise UserError("--completions: multi-turn categories ask a model turn by turn; name a --model, or other --categories")
     if against is not None and (other := stored.read_scores(against)["benchmark"]) != benchmark.name:
         raise UserError(f"--against: {against} is an evaluation of {other}, not of {benchmark.name}; name another folder")
+    if against is not None and against.resolve() == Path(config.run.dir).resolve():
+        raise UserError(f"--against: {against} is the folder that is written; name another --out")
     if dry_run:
         print(_plan(config, benchmark, completions))
         return 0
@@ -114,15 +114,16 @@ def measure(
         quiet: Whether to tell no progress.
     """
     items = chosen(benchmark, config.data.limit)
-    asked = None if completions is not None else asked_model(config)
-    replies = {} if completions is None else given_replies(completions, items)
-    folder = stored.open_folder(Path(config.run.dir).resolve())
-    config = with_model_name(config, folder / stored.REPLIES)
-    template = PromptTemplate.load(config.prompt.template) if asked is None else asked.template
-    replace_text(folder / CONFIG, to_yaml(config))
-    replace_text(folder / FILE_NAME, template.source)
+    folder = Path(config.run.dir).resolve()
+    stored.check(folder, asks=completions is None)
     turns = Official()
-    if asked is not None:
+    if completions is not None:
+        template, replies = PromptTemplate.load(config.prompt.template), given_replies(completions, items)
+        stored.make(folder)
+        stored.begin(folder, to_yaml(config), template)
+    else:
+        asked = asked_model(config)
+        template, config = asked.template, with_model_name(config, folder / stored.REPLIES)
         replies = _ask(config, asked, items, folder, session, quiet=quiet)
         if multi_turn:
             turns = multi_turn_verdicts(config, asked, multi_turn, folder / stored.OFFICIAL / "multi_turn")
@@ -157,10 +158,11 @@ def comparisons(first: Path, second: Path, measure: str = "") -> list[tuple[str,
     columns = ("prompt_id", "category", "reason", "official", "content_right", "format_right")
     one, two = (stored.read_items(folder, columns) for folder in (first, second))
     measure = measure or (OFFICIAL if all(row["official"] is not None for row in (*one, *two)) else OURS)
-    right = [{row["prompt_id"]: stored_right(measure, row) for row in rows} for rows in (one, two)]
+    right = [stored_rights(measure, rows) for rows in (one, two)]
     of_category: dict[str, list[str]] = {}
     for row in one:
-        of_category.setdefault(row["category"], []).append(row["prompt_id"])
+        if row["prompt_id"] in right[0]:
+            of_category.setdefault(row["category"], []).append(row["prompt_id"])
     parts = {"all": list(right[0]), **(of_category if len(of_category) > 1 else {})}
     found = {what: compare({key: right[0][key] for key in keys}, right[1]) for what, keys in parts.items()}
     return [(what, comparison) for what, comparison in found.items() if comparison is not None]
@@ -172,7 +174,9 @@ def _ask(
     """Return the reply to each item by its id. Raises RolloutError where one has none."""
     sampling = sampling_of(config)
     asks = [Ask(item.prompt, 0, sampling, sampling_seed(config.run.seed, number)) for number, item in enumerate(items)]
-    with Journal(folder / stored.REPLIES, asked_of(config, asked, digest_of(items))) as journal:
+    stored.make(folder)
+    with Journal(folder / stored.REPLIES, asked_of(config, asked, digest_of(items, asked.template))) as journal:
+        stored.begin(folder, to_yaml(config), asked.template)  # not before the journal says that what lies there is of the same question
         progress = Progress(len(asks), sum(ask.key in journal for ask in asks), quiet=quiet)
         failed = answer(config, asked, asks, journal, session, each=progress.told)
         progress.end()
@@ -181,9 +185,9 @@ def _ask(
         return {item.id: journal[item.id, 0] for item in items}
 
 
-def digest_of(items: Sequence[Item]) -> str:
-    """Return what tells these items from others: their prompts with their tools, in order."""
-    told = "\n".join(f"{item.id} {digest(item.prompt).hex()}" for item in items)
+def digest_of(items: Sequence[Item], template: PromptTemplate) -> str:
+    """Return what tells these items from others: their prompts as the model sees them, in order."""
+    told = "\n".join(f"{item.id} {dumps(template.render(item.prompt))}" for item in items)
     return blake2b(told.encode(), digest_size=8).hexdigest()
 
 
@@ -198,6 +202,7 @@ def _unanswered(failed: Mapping[Key, ReplyError], asked: int) -> str:
 def _plan(config: EvaluateConfig, benchmark: Benchmark, completions: Path | None) -> str:
     """Return what `--dry-run` prints. Raises UserError kin."""
     items = chosen(benchmark, config.data.limit)
+    stored.check(Path(config.run.dir).resolve(), asks=completions is None)
     lines = [to_yaml(config).rstrip(), "", f"{benchmark.title}: {len(items):,} of {len(benchmark.items):,} items"]
     if completions is not None:
         given_replies(completions, items)

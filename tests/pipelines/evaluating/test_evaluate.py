@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
@@ -10,11 +11,16 @@ import pytest
 from toolrl.calls.render import render_calls, render_completion
 from toolrl.cli.main import main
 from toolrl.data.demo.generate import demo_prompts
+from toolrl.data.template import PromptTemplate
 from toolrl.evaluation.averages import Average
 from toolrl.evaluation.benchmark import Item, Outcome
+from toolrl.evaluation.bfcl.benchmark import BfclBenchmark
+from toolrl.pipelines.evaluate import comparisons, digest_of
+from toolrl.pipelines.evaluating import page
+from toolrl.pipelines.evaluating.benchmarks import chosen
 from toolrl.pipelines.evaluating.progress import Progress
 from toolrl.pipelines.evaluating.scores import CALLS, FORM, OFFICIAL, OURS, as_json, score
-from toolrl.types import Prompt, Reason, Verdict
+from toolrl.types import Prompt, Reason, Tool, Verdict
 
 ROWS = 40
 HELDOUT = f"data.heldout=demo://heldout?rows={ROWS}"
@@ -134,6 +140,9 @@ def test_completions_that_do_not_cover_the_items_end_with_2_and_leave_nothing(tm
         (["heldout", HELDOUT, "--model", "demo://start", "sampling.n=2", "engine.numb=3"], "engine.numb"),
         (["heldout", HELDOUT, "--model", "demo://start", "--against", "/nowhere"], "no readable scores.json"),
         (["heldout", HELDOUT, "--completions", "/nowhere.jsonl"], "no such file"),
+        (["heldout", HELDOUT, "--model", "demo://start", "--categories", "demo"], "--categories: without effect for heldout"),
+        (["bfcl", "--model", "demo://start", "--apibank-root", "."], "--apibank-root: without effect for bfcl"),
+        (["heldout", HELDOUT, "--model", "demo://start", "sampling.n=3", "sampling.temperature=1"], "asks each item once"),
     ],
 )
 def test_a_mistake_ends_with_2_and_one_message(tmp_path, capsys, arguments, told):
@@ -151,6 +160,64 @@ def test_a_folder_of_something_else_is_left_alone(evaluated, tmp_path):
     assert done.code == 2
     assert "holds no evaluation, but thesis.txt" in done.err
     assert [entry.name for entry in done.folder.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("scores", ["[]", "{}", "{"])
+def test_what_is_no_evaluation_cannot_be_compared_with(evaluated, tmp_path, scores):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "scores.json").write_text(scores)
+    done = evaluated([gold(prompt) for prompt in PROMPTS], "--against", str(tmp_path / "other"))
+    assert done.code == 2
+    assert "no readable scores.json" in done.err
+
+
+def test_an_evaluation_is_not_compared_with_itself(evaluated, tmp_path):
+    texts = [gold(prompt) for prompt in PROMPTS]
+    done = evaluated(texts)
+    scores = (done.folder / "scores.json").read_text()
+    again = evaluated(["", *texts[1:]], "--against", str(done.folder))
+    assert again.code == 2
+    assert "is the folder that is written" in again.err
+    assert (done.folder / "scores.json").read_text() == scores
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_the_evaluation_of_a_model_is_not_replaced_by_given_completions_nor_they_by_one(evaluated, tmp_path, capsys, dry):
+    texts = [gold(prompt) for prompt in PROMPTS]
+    done = evaluated(texts)
+    scores = (done.folder / "scores.json").read_text()
+    model = ("--model", "demo://start", "model.dtype=float32", "engine.max_model_len=512", "sampling.max_tokens=96")
+    assert main(["evaluate", "heldout", HELDOUT, *model, "--out", str(done.folder), *dry]) == 2
+    assert "holds the evaluation of given completions" in capsys.readouterr().err
+    (done.folder / "replies.jsonl").touch()
+    again = evaluated(["", *texts[1:]], *dry)
+    assert again.code == 2
+    assert "holds the evaluation of a model" in again.err
+    assert (done.folder / "scores.json").read_text() == scores
+
+
+def test_the_scores_of_one_model_outlive_the_mistake_to_evaluate_another_in_their_folder(evaluated, capsys):
+    done = evaluated([gold(prompt) for prompt in PROMPTS])
+    (done.folder / "replies.jsonl").write_text('{"asked": {"model": "the one before"}}\n')
+    kept = {name: (done.folder / name).read_text() for name in ("scores.json", "config.yaml", "prompt.template")}
+    model = ("--model", "demo://start", "model.dtype=float32", "engine.max_model_len=512", "sampling.max_tokens=96")
+    assert main(["evaluate", "heldout", HELDOUT, *model, "--out", str(done.folder)]) == 2
+    assert "holds replies to something else" in capsys.readouterr().err
+    assert {name: (done.folder / name).read_text() for name in kept} == kept
+
+
+def test_a_question_is_another_where_the_model_is_shown_another_description():
+    def item(description):
+        prompt = Prompt("a", "a", (), (Tool("f", description, {"type": "object", "properties": {}}),), ())
+        return Item("a", "a", prompt)
+
+    template = PromptTemplate.load("tool_n1")  # shows descriptions
+    assert digest_of([item("Adds.")], template) == digest_of([item("Adds.")], template)
+    assert digest_of([item("Adds.")], template) != digest_of([item("Subtracts.")], template)
+
+
+def test_a_limit_of_no_single_turn_questions_is_no_question():
+    assert chosen(BfclBenchmark((), Path()), 3) == ()
 
 
 def test_a_dry_run_checks_everything_and_asks_nobody(tmp_path, capsys):
@@ -181,6 +248,24 @@ def test_a_verdict_that_failed_is_no_wrong_answer():
     failed = Outcome(Item("a", "a", Prompt("a", "a", (), (), ())), "", Verdict(None, Reason.VERIFIER_ERROR), True)
     scores = score([Average("a", ("a",))], [failed, outcome(1, "a", True, True)], (OURS,))
     assert [(each.value, each.items) for each in scores.by_measure[OURS]] == [(1.0, 1)]
+
+
+def test_items_that_a_measure_did_not_judge_take_no_part_in_a_comparison(evaluated):
+    texts = [gold(prompt) for prompt in PROMPTS]
+    first, second = (evaluated(texts, out=out).folder for out in ("first", "second"))
+    assert comparisons(first, second, OFFICIAL) == []
+    file = second / "rollouts" / "version-000000.parquet"
+    table = pq.read_table(file)
+    reasons = [str(Reason.VERIFIER_ERROR), *table["reason"].to_pylist()[1:]]
+    pq.write_table(table.set_column(table.schema.get_field_index("reason"), "reason", [reasons]), file)
+    ((_, row),) = comparisons(first, second, OURS)
+    assert (row.items, row.only_a, row.only_b) == (ROWS - 1, 0, 0)
+
+
+def test_an_average_is_told_as_the_measure_has_it_that_knows_most_categories():
+    average = Average("both", parts=((0.5, Average("a", ("a",))), (0.5, Average("multi_turn", ("multi_turn",)))), missing_is_zero=True)
+    scores = score([average], [outcome(0, "a", True, True)], (OFFICIAL, OURS), {"multi_turn": (1, 2)})
+    assert page._shown(scores)["both"].missing == ()
 
 
 def test_progress_is_told_now_and_then_and_counts_from_the_first_reply():

@@ -26,6 +26,13 @@ FILES = {
     "acebench": "data_*.json and possible_answer/",
 }
 _MULTI_TURN = "multi_turn"
+_IDLE = {
+    "bfcl": ("--apibank-root", "--acebench-root", "--upstream-python"),
+    "apibank": ("--acebench-root",),
+    "acebench": ("--apibank-root",),
+    "heldout": ("--data", "--categories", "--apibank-root", "--acebench-root", "--upstream-python"),
+}
+"""Options that mean nothing to a benchmark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,10 @@ def load_benchmark(options: Options, config: EvaluateConfig) -> Benchmark:
         raise ConfigError(f"evaluate: unknown benchmark {options.name!r}; {hint}")
     if options.name != "heldout" and config.data.heldout:
         raise ConfigError(f"data.heldout: without effect for {options.name}, which brings its own items; remove it")
+    given: dict[str, object] = {"--data": options.data, "--categories": options.categories, "--apibank-root": options.apibank_root}
+    given |= {"--acebench-root": options.acebench_root, "--upstream-python": options.python}
+    if idle := [f"{option}: without effect for {options.name}; remove it" for option in _IDLE[options.name] if given[option]]:
+        raise ConfigError(idle)
     if options.name == "heldout":
         return _heldout(config)
     if options.name == "bfcl":
@@ -99,7 +110,7 @@ def tell(line: str) -> None:
 
 def chosen(benchmark: Benchmark, limit: int) -> Sequence[Item]:
     """Return the items that are asked: the first `limit` of each category, spread evenly over them; all where it is 0."""
-    if not limit:
+    if not limit or not benchmark.items:  # multi-turn questions are asked by upstream's own program
         return benchmark.items
     taken: dict[str, int] = {}
     each = max(1, limit // len({item.category for item in benchmark.items}))

@@ -79,8 +79,11 @@ def _averages(scores: Scores) -> list[str]:
 
 
 def _shown(scores: Scores) -> dict[str, Estimate]:
-    """Return the averages that have a value by any measure, by name."""
-    return {each.name: each for found in scores.by_measure.values() for each in found if each.value is not None}
+    """Return the averages that have a value by any measure, by name, as the first of those measures has it: it knows most categories."""
+    shown: dict[str, Estimate] = {}
+    for each in (each for found in scores.by_measure.values() for each in found if each.value is not None):
+        shown.setdefault(each.name, each)
+    return shown
 
 
 def _cell(measure: str, estimate: Estimate | None) -> str:

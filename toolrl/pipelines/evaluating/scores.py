@@ -66,11 +66,15 @@ def right_by(measure: str, outcome: Outcome) -> bool | None:
     return {OURS: ours.reason is Reason.CORRECT, CALLS: ours.content_right, FORM: ours.format_right}[measure]
 
 
-def stored_right(measure: str, row: Mapping[str, Any]) -> bool:
-    """Return the same of a row that an evaluation wrote; what was not judged is not right."""
-    return bool(
-        {OFFICIAL: row["official"], OURS: row["reason"] == Reason.CORRECT, CALLS: row["content_right"], FORM: row["format_right"]}[measure]
-    )
+def stored_rights(measure: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
+    """Return the same of the rows that an evaluation wrote."""
+    found: dict[str, bool] = {}
+    for row in rows:
+        right = {OFFICIAL: row["official"], OURS: row["reason"] == Reason.CORRECT, CALLS: row["content_right"], FORM: row["format_right"]}
+        judged = row["official"] is not None if measure == OFFICIAL else not Reason(row["reason"]).is_failure
+        if judged:
+            found[row["prompt_id"]] = bool(right[measure])
+    return found
 
 
 def score(

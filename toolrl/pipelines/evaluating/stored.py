@@ -16,13 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolrl.data.template import PromptTemplate
+from toolrl.data.template import FILE_NAME, PromptTemplate
 from toolrl.errors import RunFolderError
 from toolrl.evaluation.benchmark import Outcome
 from toolrl.monitor import rollouts
 from toolrl.monitor.durable import aside_of, publish, replace_text
 from toolrl.monitor.prompts import write_prompts
 from toolrl.monitor.rollouts import storable, verdict_columns
+from toolrl.monitor.rundir import CONFIG
 from toolrl.rollout.replies import Reply
 from toolrl.types import Draw, WeightVersion
 
@@ -34,22 +35,34 @@ OFFICIAL = "official"
 OWN = ("category", "prompt", "official")
 """What a row has beside the columns of a run's rollouts."""
 SCHEMA = pa.schema([*rollouts.SCHEMA, ("category", pa.string()), ("prompt", pa.string()), ("official", pa.bool_())])
-_FILES = frozenset({"config.yaml", "prompt.template", "prompts.parquet", REPLIES, SCORES, "rollouts", OFFICIAL})
+_FILES = frozenset({CONFIG, FILE_NAME, "prompts.parquet", REPLIES, SCORES, "rollouts", OFFICIAL})
 
 
-def open_folder(path: Path) -> Path:
-    """Make the folder of an evaluation, or return the one that is there. Raises RunFolderError where it holds something else."""
-    if path.exists() and not path.is_dir():
-        raise RunFolderError(f"run.dir: {path} is a file; name another folder")
-    other = sorted({entry.name for entry in path.iterdir() if not entry.name.startswith(".")} - _FILES) if path.exists() else []
-    if other:
+def check(path: Path, *, asks: bool) -> None:
+    """Raise RunFolderError where `path` is no place for an evaluation: one that `asks` a model, or of given completions. Writes nothing."""
+    if (nearest := next(each for each in (path, *path.parents) if each.exists())) and not nearest.is_dir():
+        raise RunFolderError(f"run.dir: {nearest} is a file; name another folder")
+    there = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} if nearest == path else set()
+    if other := sorted(there - _FILES):
         raise RunFolderError(f"run.dir: {path} holds no evaluation, but {', '.join(other[:3])}; name another folder")
+    if CONFIG in there and (REPLIES in there) != asks:
+        holds = "given completions" if asks else "a model"
+        raise RunFolderError(f"run.dir: {path} holds the evaluation of {holds}; name another folder")
+
+
+def make(path: Path) -> None:
+    """Make the folder, if it is not there. Raises RunFolderError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"run.dir: {path} cannot be made ({error.strerror}); name another folder") from error
+
+
+def begin(path: Path, config: str, template: PromptTemplate) -> None:
+    """Write what is asked, and take away the scores of an earlier start."""
     (path / SCORES).unlink(missing_ok=True)
-    return path
+    replace_text(path / CONFIG, config)
+    replace_text(path / FILE_NAME, template.source)
 
 
 def write_items(path: Path, outcomes: Sequence[Outcome], replies: Mapping[str, Reply], template: PromptTemplate, model: str) -> None:
@@ -72,7 +85,9 @@ def write_scores(path: Path, scores: Mapping[str, Any]) -> None:
 def read_scores(path: Path) -> dict[str, Any]:
     """Return scores.json. Raises RunFolderError where the evaluation has not ended."""
     try:
-        found: dict[str, Any] = json.loads((path / SCORES).read_text())
+        found = json.loads((path / SCORES).read_text())
+        if not isinstance(found, dict) or not {"benchmark", "estimates"} <= found.keys():
+            raise ValueError("it holds no scores")
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{path}: no readable {SCORES} ({error}); give the folder of an evaluation that has ended") from error
     return found
