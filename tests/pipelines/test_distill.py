@@ -35,7 +35,7 @@ def _quick_and_without_a_key(monkeypatch):
 
 
 def command(fake, folder, *words):
-    return ["distill", f"model.path={fake.url}", f"data.train={DATA}", f"run.dir={folder}", "sampling.n=3", "endpoint.timeout_s=5", *words]
+    return ["distill", f"model.path={fake.url}", f"data.train={DATA}", f"run.dir={folder}", "sampling.n=3", "endpoint.timeout_s=60", *words]
 
 
 def distill(fake, folder, *words):
@@ -64,17 +64,17 @@ def replies(folder):
     return [(row["id"], row["sample"]) for row in map(json.loads, lines)]
 
 
-def asked(fake, *outcomes):
+def asked(fake):
     """How often each (prompt id, seed) was answered, by the fake's log."""
-    return Counter((BY_DIGEST[each.messages].id, each.seed) for each in fake.served if each.outcome in (outcomes or (ANSWERED,)))
+    return Counter((BY_DIGEST[each.messages].id, each.seed) for each in fake.served if each.outcome == ANSWERED)
 
 
 WANTED = {(prompt.id, seed(prompt, sample)) for prompt in PROMPTS for sample in range(3)}
 
 
 def test_it_finishes_through_limits_drops_and_garbage_and_nothing_is_lost_or_doubled(tmp_path, capsys):
-    with FakeEndpoint(TEACHER, faults=0.3, limit=90, late_s=0.8) as fake:
-        assert distill(fake, tmp_path / "d", "endpoint.timeout_s=0.5", "endpoint.attempts=20") == 0
+    with FakeEndpoint(TEACHER, faults=0.3, limit=120, window_s=2.0) as fake:
+        assert distill(fake, tmp_path / "d", "endpoint.attempts=20") == 0
         outcomes = fake.outcomes()
         assert asked(fake) == dict.fromkeys(WANTED, 1), "each answered once, and only what is wanted"
     assert sorted(replies(tmp_path / "d")) == sorted((prompt.id, sample) for prompt in PROMPTS for sample in range(3))
@@ -89,9 +89,9 @@ def test_it_finishes_through_limits_drops_and_garbage_and_nothing_is_lost_or_dou
 
 def test_killed_at_any_moment_it_goes_on_and_writes_what_it_would_have_written(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    with FakeEndpoint(TEACHER, faults=0.2, late_s=0.1) as fake:
+    with FakeEndpoint(TEACHER, faults=0.2) as fake:
         assert distill(fake, whole) == 0
-    with FakeEndpoint(TEACHER, faults=0.2, late_s=0.1, script=1) as fake:
+    with FakeEndpoint(TEACHER, faults=0.2, script=1) as fake:
         words = command(fake, killed, "endpoint.in_flight=4", "endpoint.requests_per_minute=3000")
         for kill_at in (30, 110):
             process = subprocess.Popen([sys.executable, "-m", "toolrl", *words], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -104,7 +104,7 @@ def test_killed_at_any_moment_it_goes_on_and_writes_what_it_would_have_written(t
             assert kill_at - 4 <= len(there) == len(set(there)), "no more is lost than was on its way"
             assert not (killed / "demonstrations.jsonl").exists()
         assert distill(fake, killed) == 0
-        times = asked(fake, ANSWERED, "too_late")  # in time for this client
+        times = asked(fake)
     assert len(replies(killed)) == len(set(replies(killed))) == 180
     assert set(times) == WANTED
     assert sum(times.values()) - 180 <= 2 * 4, "only what was on its way at a kill is answered twice"
@@ -204,7 +204,7 @@ def test_where_nobody_has_an_answer_it_fails(tmp_path, capsys):
 
 def test_the_key_is_in_no_file_and_no_message(tmp_path, capfd, monkeypatch):
     monkeypatch.setenv("TEACHER_KEY", KEY)
-    with FakeEndpoint(TEACHER, key=KEY, faults=0.3, late_s=0.1) as fake:
+    with FakeEndpoint(TEACHER, key=KEY, faults=0.3) as fake:
         assert distill(fake, tmp_path / "d", "endpoint.key_variable=TEACHER_KEY") == 0
     with FakeEndpoint(TEACHER, key="another") as fake:
         assert distill(fake, tmp_path / "e", "endpoint.key_variable=TEACHER_KEY") == 2
@@ -265,12 +265,12 @@ def test_a_function_of_the_users_may_refuse_what_the_mode_accepts_and_a_late_one
     (tmp_path / "brief.py").write_text(
         "import time\n"
         "def brief(prompt, text):\n"
-        "    if text.count('so') > 30:\n"
+        "    if text.count('so') > 38:\n"
         "        time.sleep(9)\n"
         "    return float(text.count('so') < 10)\n"
     )
     monkeypatch.chdir(tmp_path)
-    words = ("reward.functions={brief:brief: 1}", "reward.deadline_s=0.05", "reward.audit_rows=0", "data.keep=all")
+    words = ("reward.functions={brief:brief: 1}", "reward.deadline_s=0.5", "reward.audit_rows=0", "data.keep=all")
     with FakeEndpoint(TEACHER) as fake:
         assert distill(fake, tmp_path / "d", *words) == 0
     texts = [TEACHER.answer(p, seed(p, sample)).text for p in PROMPTS for sample in right(p)]

@@ -14,7 +14,7 @@ from toolrl.rollout.endpoint import EndpointResponder
 from toolrl.rollout.faults import Kind
 from toolrl.rollout.replies import Ask, answer_all
 from toolrl.rollout.traffic import Traffic
-from toolrl.testing.endpoint import ANSWERED, FAULTS, IMPATIENT, LIMITED, FakeEndpoint, digest
+from toolrl.testing.endpoint import ANSWERED, FAULTS, IMPATIENT, LATE, LIMITED, FakeEndpoint, digest
 from toolrl.types import Message, Prompt, Sampling
 
 KEY = "sk-test-6d1f0c"
@@ -56,7 +56,7 @@ def _short_waits(monkeypatch):
 
 def answered(url, asks, *, resumed=False, traffic=None, **settings):
     """Ask all of `asks`; return the replies by key, and the failures."""
-    config = EndpointConfig(**{"timeout_s": 5.0} | settings)
+    config = EndpointConfig(**{"timeout_s": 60.0} | settings)
     kept = Kept()
 
     async def run():
@@ -71,8 +71,8 @@ ASKS = [ask(f"p{i}", sample) for i in range(30) for sample in range(2)]
 
 def test_every_ask_gets_its_answer_through_all_faults_and_none_is_asked_again():
     traffic = Traffic()
-    with FakeEndpoint(echo, faults=0.5, late_s=0.8) as fake:
-        kept, failed = answered(fake.url, ASKS, timeout_s=0.4, attempts=30, traffic=traffic)
+    with FakeEndpoint(echo, faults=0.6) as fake:
+        kept, failed = answered(fake.url, ASKS, attempts=30, traffic=traffic)
         served = fake.served
     assert failed == {}
     assert {key: reply.text for key, reply in kept.items()} == {(f"p{i}", s): f"p{i} {s}" for i in range(30) for s in range(2)}
@@ -83,7 +83,6 @@ def test_every_ask_gets_its_answer_through_all_faults_and_none_is_asked_again():
     assert traffic.sent == len(served) + 1, "the models were listed"
     assert traffic.faults == {
         Kind.LOST: outcomes["dropped"] + outcomes["dropped_in_body"],
-        Kind.LATE: outcomes["too_late"],
         Kind.FAILING: outcomes["error_500"] + outcomes["error_503"],
         Kind.UNREADABLE: sum(
             outcomes[name] for name in ("html", "torn_json", "no_choices", "wrong_types", "empty", "error_inside", "not_utf8")
@@ -91,16 +90,26 @@ def test_every_ask_gets_its_answer_through_all_faults_and_none_is_asked_again():
     }
 
 
+@pytest.mark.parametrize("kind", LATE)
+def test_an_answer_that_is_too_late_is_not_waited_for(kind):
+    traffic = Traffic()
+    with FakeEndpoint(echo, faults=0.5, kinds=[kind], late_s=3.0) as fake:
+        kept, failed = answered(fake.url, ASKS[:8], timeout_s=1.0, attempts=30, traffic=traffic)
+    assert {key: reply.text for key, reply in kept.items()} == {a.key: f"{a.prompt.id} {a.sample}" for a in ASKS[:8]}
+    assert failed == {}
+    assert traffic.faults[Kind.LATE] > 0
+
+
 def test_a_limit_that_nobody_told_is_run_into_and_then_kept():
     traffic = Traffic()
-    with FakeEndpoint(echo, limit=20) as fake:
+    with FakeEndpoint(echo, limit=40, window_s=2.0) as fake:
         kept, failed = answered(fake.url, ASKS, traffic=traffic)
         outcomes = fake.outcomes()
     assert (len(kept), failed) == (len(ASKS), {})
     assert outcomes[ANSWERED] == len(ASKS)
     assert outcomes[LIMITED] == traffic.faults[Kind.LIMITED] > 0
     assert outcomes[IMPATIENT] == 0, "nobody asks before Retry-After"
-    assert traffic.held_s >= 1, "60 asks, 20 a second"
+    assert traffic.held_s >= 1, "60 asks, 40 in two seconds"
 
 
 def test_a_limit_that_is_told_is_never_run_into():
@@ -197,6 +206,13 @@ def test_an_ask_that_gets_nothing_but_garbage_is_given_up_after_its_attempts():
     assert set(failed) == {("p3", 0), ("p3", 1)}
     assert str(failed["p3", 1]).startswith("given up after 3 attempts, the last: unreadable answer: an empty answer")
     assert (len(kept), asked) == (len(ASKS) - 2, 6)
+
+
+def test_asks_given_up_here_and_there_end_nothing():
+    asks = [ask(f"{name}{i}") for i in range(12) for name in ("good", "bad")]
+    with FakeEndpoint(lambda messages, seed: "x" if messages[0]["content"].startswith("good") else "") as fake:
+        kept, failed = answered(fake.url, asks, attempts=2, in_flight=1)
+    assert (len(kept), len(failed)) == (12, 12)
 
 
 def test_an_endpoint_that_stops_answering_ends_all_and_what_was_answered_is_kept():

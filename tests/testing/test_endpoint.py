@@ -35,7 +35,7 @@ def test_it_answers_by_its_rule():
 
 def test_the_same_script_meets_the_same_requests_with_the_same_faults():
     def outcomes(script):
-        with FakeEndpoint(lambda messages, seed: "x", faults=0.9, script=script, late_s=0.0) as fake:
+        with FakeEndpoint(lambda messages, seed: "x", faults=0.9, script=script) as fake:
             for i in range(40):
                 for _ in range(3):
                     post(fake, f"p{i}")

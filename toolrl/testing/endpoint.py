@@ -29,7 +29,9 @@ Messages = Sequence[Mapping[str, str]]
 
 ANSWERED, LIMITED, IMPATIENT, REFUSED = "answered", "limited", "impatient", "refused"
 """What may come of a request, beside the faults."""
-GRACE_S = 0.3
+_DROPS = 16
+"""Bytes of an answer that comes in drops: each in time, all together too late."""
+GRACE_S = 0.8
 """Requests on their way when somebody is told to wait are not impatient yet."""
 _GARBAGE: Mapping[str, bytes] = {
     "html": b"<html><body>502 Bad Gateway</body></html>",
@@ -41,8 +43,9 @@ _GARBAGE: Mapping[str, bytes] = {
     "not_utf8": b'{"choices": [{"message": {"content": "\xff\xfe"}}]}',
 }
 _ERRORS = {"error_500": 500, "error_503": 503}
-FAULTS = ("dropped", "dropped_in_body", "too_late", *_ERRORS, *_GARBAGE)
-"""What the script has in store."""
+LATE = ("too_late", "in_drops")
+FAULTS = ("dropped", "dropped_in_body", *_ERRORS, *_GARBAGE)
+"""What the script has in store. What is late depends on the client's patience, and is met only where it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,11 @@ class FakeEndpoint:
     Args:
         rule: (messages, seed) -> what the model answers.
         faults: Share of the requests that meet a fault instead, from 0 to below 1.
+        kinds: The faults.
         script: Seed of the script.
         limit: Requests that are served within any `window_s`; 0: no limit.
         window_s: See there; what is over it waits for whole seconds, as Retry-After has them.
-        late_s: How long an answer that is too late takes.
+        late_s: How long an answer that is too late takes, all at its end or in drops.
         key: The key that it wants; empty: none.
         models: What it lists, and answers to.
         refuse: Body of a request -> why it is refused with 400; empty: it is not.
@@ -92,6 +96,7 @@ class FakeEndpoint:
         rule: Callable[[Messages, int], Answer | str],
         *,
         faults: float = 0.0,
+        kinds: Sequence[str] = FAULTS,
         script: int = 0,
         limit: int = 0,
         window_s: float = 1.0,
@@ -100,7 +105,7 @@ class FakeEndpoint:
         models: Sequence[str] = ("fake-1",),
         refuse: Callable[[Mapping[str, Any]], str] = lambda body: "",
     ) -> None:
-        self._rule, self._faults, self._script = rule, faults, script
+        self._rule, self._faults, self._kinds, self._script = rule, faults, tuple(kinds), script
         self.late_s, self.refuse = late_s, refuse
         self._limit, self._window_s, self._key, self._models = limit, window_s, key, tuple(models)
         self._lock = threading.Lock()
@@ -181,7 +186,7 @@ class FakeEndpoint:
         drawn = int(_hash(f"{self._script} {messages} {seed} {self._times[messages, seed]}"), 16)
         if drawn % 1000 >= 1000 * self._faults:
             return ANSWERED, 0.0
-        return FAULTS[drawn // 1000 % len(FAULTS)], 0.0
+        return self._kinds[drawn // 1000 % len(self._kinds)], 0.0
 
 
 class _Server(ThreadingHTTPServer):
@@ -221,9 +226,10 @@ def _handler(endpoint: FakeEndpoint) -> type[BaseHTTPRequestHandler]:
                 self._send(200 if found else 404, json.dumps(endpoint.listing() if found else _error("no such path")).encode())
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if not self._let_in():
+            sent = self.rfile.read(length := int(self.headers["Content-Length"]))
+            if len(sent) < length or not self._let_in():  # whoever asked has gone, or may not ask
                 return
+            body = json.loads(sent)
             if self.path != "/v1/chat/completions":
                 self._send(404, json.dumps(_error("no such path")).encode())
                 return
@@ -248,6 +254,8 @@ def _handler(endpoint: FakeEndpoint) -> type[BaseHTTPRequestHandler]:
                 answer = endpoint.answer(body)
                 self._send(200, answer[: len(answer) // 2], {"Content-Length": str(len(answer))})
                 self._drop()
+            elif outcome == "in_drops":
+                self._send_in_drops(endpoint.answer(body))
             else:
                 if outcome == "too_late":
                     time.sleep(endpoint.late_s)
@@ -261,15 +269,17 @@ def _handler(endpoint: FakeEndpoint) -> type[BaseHTTPRequestHandler]:
             return False
 
         def _send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-            try:
-                self.send_response(status)
-                for name, value in ({"Content-Type": "application/json", "Content-Length": str(len(body))} | dict(headers or {})).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-                self.wfile.flush()
-            except OSError:  # whoever asked has gone
-                self.close_connection = True
+            self.send_response(status)
+            for name, value in ({"Content-Type": "application/json", "Content-Length": str(len(body))} | dict(headers or {})).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _send_in_drops(self, answer: bytes) -> None:
+            self._send(200, answer[:_DROPS], {"Content-Length": str(len(answer))})
+            for start in range(_DROPS, len(answer), _DROPS):
+                time.sleep(endpoint.late_s * _DROPS / len(answer))
+                self.wfile.write(answer[start : start + _DROPS])
 
         def _drop(self) -> None:
             self.close_connection = True

@@ -65,6 +65,13 @@ def test_whatever_a_journal_holds_already_the_same_is_kept_and_nothing_is_asked_
             assert set(asked) == needed - before.keys()
 
 
+def test_the_shortest_is_the_one_with_the_fewest_tokens():
+    replies = {key: reply(key, tokens=100 - len(TEXTS[key])) for key in TEXTS}
+    found = candidates(replies, "shortest")
+    found.missing()
+    assert [(prompt.id, sample) for prompt, sample in found.kept()] == [("a", 1), ("b", 2)]
+
+
 def test_without_numbers_of_tokens_the_shortest_text_is_kept_and_of_equals_the_first():
     replies = {key: reply(key, tokens=0) for key in TEXTS}
     found = candidates(replies, "shortest")
