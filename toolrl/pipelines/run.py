@@ -17,7 +17,7 @@ from toolrl.actors.session import Session
 from toolrl.config.asking import DistillConfig, EvaluateConfig
 from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
-from toolrl.errors import ToolRLError
+from toolrl.errors import RunFolderError, ToolRLError
 from toolrl.monitor.durable import replace_text
 from toolrl.pipelines import distill, rl, sft
 from toolrl.pipelines.evaluate import measure
@@ -49,7 +49,10 @@ def run(recipe: str, words: Sequence[str], *, dry_run: bool, as_json: bool, widt
 def _do(step: Step, session: Session) -> None:
     """Do a step and mark it. A failure says which step it was."""
     start = time.time()
-    step.folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        step.folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"out: {step.folder.parent} cannot be made ({error.strerror}); name another folder") from error
     try:
         _stage(step, session)
     except ToolRLError as error:

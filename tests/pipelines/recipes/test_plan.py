@@ -52,6 +52,7 @@ SFT_RL = {
 }
 
 
+COLUMN = {"name": "a", "benchmark": "bfcl", "measure": "ours", "average": "All"}
 LOOP = {"a": {"stage": "rl", "model.path": "${b}"}, "b": {"stage": "rl", "model.path": "${a}"}}
 
 
@@ -100,6 +101,12 @@ def test_a_value_of_the_command_line_takes_the_place_of_a_step(recipe):
         ({"model": "m", "paper": {"Overall": "84"}}, "paper: got {'Overall': '84'}; write numbers by column"),
         ({"model": "m", "benchmarks": ["bird"]}, "benchmarks: the size small has no 'bird', but bfcl"),
         ({"model": "m", "evaluate": {"sampling.n": 3}}, "step evaluate-heldout (evaluate): sampling.n: got 3 at temperature 0"),
+        ({"model": "m", "evaluate": ["sampling.n"]}, "evaluate: got ['sampling.n']; write names with values"),
+        ({"model": "m", "benchmarks": []}, "benchmarks: got none"),
+        ({"model": "m", "columns": [{**COLUMN, "measure": "offical"}]}, "a measure being official, ours, calls, form"),
+        ({"model": "m", "columns": None}, "columns: got None; write a list"),
+        ({"model": "m", "steps": {"../x": {"stage": "rl"}}}, "steps: got '../x'; write a name of letters"),
+        ({"model": "${p}", "steps": {"p": {"stage": "prepare", "inputs": [3], "seed": "s"}}}, "step p (prepare): seed: got 's'"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_row_is_told(recipe, row, told):
@@ -122,11 +129,54 @@ def test_every_problem_of_every_step_comes_at_once(recipe):
         ("rll.run.steps=3", "no stage 'rll'"),
         ("seed=x", "write a whole number"),
         ("size=huge", "size: got 'huge'; choose one of"),
+        ("size=../sizes/small", "choose one of"),
+        ("modle=m", r"modle=m: no value and no step of this name; did you mean 'model'\?"),
     ],
 )
 def test_a_mistaken_word_is_told(recipe, word, told):
     with pytest.raises(ConfigError, match=told):
         recipe(word, row=SFT_RL)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"base": "small"}, "base: small rests on small"),
+        ({"values": {"model": "${a}", "a": "${model}", "data": "d"}}, "needs itself: .*model needs a needs model"),
+        ({"stages": {"rll": {}}}, "unknown key 'rll'; did you mean 'rl'"),
+        ({"stages": {"rl": "x"}}, "rl: got 'x'; write names with values"),
+        ({"stages": {"all": {"modle.dtype": "float32"}}}, "stages.all: no stage has 'modle.dtype'; did you mean 'model.dtype'"),
+        ({"benchmarks": {"bfcl": {"is": "bcfl"}}}, "benchmarks.bfcl: got {'is': 'bcfl'}; write `is`"),
+    ],
+)
+def test_a_mistake_in_a_size_is_told(recipe, changes, told):
+    with pytest.raises(ConfigError, match=told):
+        recipe(row=SFT_RL, size_changes=changes)
+
+
+@pytest.mark.parametrize("rows", [[], ["row", "row"]])
+def test_a_table_has_rows_each_once(recipe, tmp_path, rows):
+    recipe(row=SFT_RL)
+    (tmp_path / "table.yaml").write_text(yaml.safe_dump({"title": "t", "rows": rows}))
+    with pytest.raises(ConfigError, match="name one row or more, each once"):
+        plan(str(tmp_path / "table.yaml"), ())
+
+
+def test_the_files_of_a_benchmark_may_be_what_a_step_makes(recipe):
+    benchmark = {"is": "apibank", "data": "${files}"}
+    steps = {**SFT_RL["steps"], "files": {"stage": "prepare", "inputs": ["rows"]}}
+    planned = recipe(row={**SFT_RL, "steps": steps}, size_changes={"benchmarks": {"bfcl": benchmark}})
+    *_, files, evaluation = planned.steps
+    assert (files.name, evaluation.data) == ("files", files.made)
+
+
+def test_an_evaluation_is_done_once_it_has_its_scores(recipe):
+    evaluation = recipe(row=SFT_RL).steps[-1]
+    evaluation.folder.mkdir(parents=True)
+    evaluation.mark.write_text("{}")
+    assert not evaluation.done
+    (evaluation.folder / "scores.json").write_text("{}")
+    assert evaluation.done
 
 
 @pytest.mark.parametrize("name", ["../row", "/etc/passwd", "nowhere"])

@@ -11,6 +11,7 @@ A file may be named as it lies in the package, from any folder: `recipes/table3.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -22,6 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from toolrl.errors import ConfigError
+from toolrl.pipelines.evaluating.benchmarks import NAMES
+from toolrl.pipelines.evaluating.scores import MEASURES
 from toolrl.types import Json
 
 STAGES: Final = ("prepare", "distill", "sft", "rl")
@@ -32,6 +35,7 @@ ALL: Final = "all"
 SIZES: Final = "sizes"
 """Folder of the sizes, beside the tables."""
 DEFAULT_BENCHMARK: Final = "bfcl"
+_PLAIN: Final = re.compile(r"\w[\w-]*")  # names of steps and sizes, which become names of folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,8 @@ def read_table(path: Path) -> Table:
         return Table(path.stem, row.title, (row,), _columns(path, content.get("columns", [])), size=row.size)
     _known(path, content, ("title", "rows", "columns", "compare", "note", "size", "benchmarks"))
     names = _texts(path, "rows", content["rows"])
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"{path}: rows: got {names}; name one row or more, each once")
     rows = tuple(_row(beside(path, name), name, _content(beside(path, name))) for name in names)
     pairs = tuple(tuple(_texts(path, "compare", pair)) for pair in content.get("compare", []))
     for pair in pairs:
@@ -142,17 +148,21 @@ def read_table(path: Path) -> Table:
     )
 
 
-def read_size(name: str, near: Path) -> Size:
-    """Return a size by name, from the folder of sizes near the recipe `near` or of the package. Raises ConfigError."""
+def read_size(name: str, near: Path, above: tuple[str, ...] = ()) -> Size:
+    """Return a size by name, from the folder of sizes near the recipe `near` or of the package; `above` rest on it. Raises ConfigError."""
     folders = [near.parent / SIZES, near.parent.parent / SIZES, Path(str(resources.files("toolrl"))) / "_conf" / "recipes" / SIZES]
     found = next((path for folder in folders if (path := folder / f"{name}.yaml").is_file()), None)
-    if found is None:
+    if found is None or not _PLAIN.fullmatch(name):
         known = sorted({file.stem for folder in folders if folder.is_dir() for file in folder.glob("*.yaml")})
         raise ConfigError(f"size: got {name!r}; choose one of {', '.join(known)}")
     content = _content(found)
     _known(found, content, ("title", "values", "stages", "steps", "benchmarks", "also", "columns", "base"))
-    base = read_size(_text(found, content, "base"), found) if "base" in content else Size(name, "", {}, {}, {}, {})
-    stages = {stage: {**base.stages.get(stage, {}), **flat(settings)} for stage, settings in content.get("stages", {}).items()}
+    if name in above:
+        raise ConfigError(f"{found}: base: {' rests on '.join([*above, name])}; name another")
+    base = read_size(_text(found, content, "base"), found, (*above, name)) if "base" in content else Size(name, "", {}, {}, {}, {})
+    stated = _mapping(found, "stages", content.get("stages", {}))
+    _known(found, stated, (ALL, *STAGES, EVALUATE))
+    stages = {stage: {**base.stages.get(stage, {}), **flat(_mapping(found, stage, each))} for stage, each in stated.items()}
     return Size(
         name=name,
         title=_text(found, content, "title"),
@@ -189,6 +199,9 @@ def flat(settings: Mapping[str, Json]) -> dict[str, Json]:
 def _row(path: Path, name: str, content: Mapping[str, Any]) -> Row:
     _known(path, content, ("title", "model", "steps", "values", "evaluate", "paper", "benchmarks", "size", "columns"))
     paper = content.get("paper", {})
+    benchmarks = _texts(path, "benchmarks", content.get("benchmarks", [DEFAULT_BENCHMARK]))
+    if not benchmarks:
+        raise ConfigError(f"{path}: benchmarks: got none; name what the row is measured on")
     if not isinstance(paper, dict) or not all(type(number) in (int, float) for number in paper.values()):
         raise ConfigError(f"{path}: paper: got {paper!r}; write numbers by column")
     return Row(
@@ -197,21 +210,21 @@ def _row(path: Path, name: str, content: Mapping[str, Any]) -> Row:
         model=_text(path, content, "model"),
         steps=_steps(path, content.get("steps", {})),
         values=_values(path, content),
-        evaluate=flat(content.get("evaluate", {})),
+        evaluate=flat(_mapping(path, "evaluate", content.get("evaluate", {}))),
         paper={str(column): float(number) for column, number in paper.items()},
-        benchmarks=tuple(_texts(path, "benchmarks", content.get("benchmarks", [DEFAULT_BENCHMARK]))),
+        benchmarks=tuple(benchmarks),
         size=_text(path, content, "size", ""),
     )
 
 
 def _steps(path: Path, content: Any) -> dict[str, StepSpec]:
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: steps: got {content!r}; write steps by name, each with its stage and settings")
     found = {}
-    for name, step in content.items():
+    for name, step in _mapping(path, "steps", content).items():
         stage = step.get("stage") if isinstance(step, dict) else None
         if stage not in STAGES:
             raise ConfigError(f"{path}: steps.{name}.stage: got {stage!r}; choose one of {', '.join(STAGES)}")
+        if not _PLAIN.fullmatch(str(name)):
+            raise ConfigError(f"{path}: steps: got {name!r}; write a name of letters, digits, _ and -, which becomes that of a folder")
         settings = {key: value for key, value in step.items() if key != "stage"}
         found[str(name)] = StepSpec(stage, settings if stage == "prepare" else flat(settings))
     return found
@@ -219,17 +232,29 @@ def _steps(path: Path, content: Any) -> dict[str, StepSpec]:
 
 def _columns(path: Path, content: Any) -> tuple[Column, ...]:
     wanted = ("name", "benchmark", "measure", "average")
+    if not isinstance(content, list):
+        raise ConfigError(f"{path}: columns: got {content!r}; write a list")
     for column in content:
-        if not isinstance(column, dict) or set(column) != set(wanted):
-            raise ConfigError(f"{path}: columns: got {column!r}; give each {', '.join(wanted)}")
+        if not isinstance(column, dict) or set(column) != set(wanted) or column["measure"] not in MEASURES:
+            raise ConfigError(f"{path}: columns: got {column!r}; give each {', '.join(wanted)}, a measure being {', '.join(MEASURES)}")
     return tuple(Column(**{key: str(column[key]) for key in wanted}) for column in content)
 
 
 def _benchmarks(path: Path, content: Any) -> dict[str, dict[str, Any]]:
-    for name, here in content.items():
-        if not isinstance(here, dict) or not isinstance(here.get("is"), str) or not set(here) <= {"is", "data", "settings"}:
-            raise ConfigError(f"{path}: benchmarks.{name}: got {here!r}; write `is`, and `data` and `settings` where it needs them")
-    return {str(name): {**here, "settings": flat(here.get("settings", {}))} for name, here in content.items()}
+    found = {}
+    for name, here in _mapping(path, "benchmarks", content).items():
+        stated = _mapping(path, f"benchmarks.{name}", here)
+        _known(path, stated, ("is", "data", "settings"))
+        if stated.get("is") not in NAMES or not isinstance(stated.get("data", ""), str):
+            raise ConfigError(f"{path}: benchmarks.{name}: got {stated}; write `is` ({', '.join(NAMES)}), and as `data` a folder")
+        found[str(name)] = {**stated, "settings": flat(_mapping(path, f"benchmarks.{name}.settings", stated.get("settings", {})))}
+    return found
+
+
+def _mapping(path: Path, key: str, content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: {key}: got {content!r}; write names with values")
+    return content
 
 
 def _values(path: Path, content: Mapping[str, Any]) -> dict[str, str]:

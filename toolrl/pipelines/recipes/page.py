@@ -80,10 +80,7 @@ def _formula(cell: Cell) -> str:
 
 
 def _pair(pair: Pair) -> str:
-    """Say how two rows compare.
-
-    The difference is that of the items both answered.
-    """
+    """Say how two rows compare, on the items that both answered."""
     what = f"[{pair.second}] − [{pair.first}] · {pair.what}"
     found = pair.comparison
     if found is None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -21,13 +22,14 @@ from toolrl.config.kinds import KINDS
 from toolrl.config.load import from_values, parsed, settings
 from toolrl.config.validate import AnyConfig
 from toolrl.errors import ConfigError
+from toolrl.pipelines.evaluating.stored import SCORES
 from toolrl.pipelines.prepare_pass import PrepareSettings
 from toolrl.pipelines.recipes.files import ALL, EVALUATE, Row, Size, Table, find, read_size, read_table
 from toolrl.types import Json
 
 OUT: Final = "runs/recipes"
 DEFAULT_SIZE: Final = "7b"
-MADE: Final = {"prepare": "", "distill": "demonstrations.jsonl", "sft": "final", "rl": "final", EVALUATE: ""}
+MADE: Final = {"prepare": "", "distill": "demonstrations.jsonl", "sft": "final", "rl": "final", EVALUATE: SCORES}
 """What a stage leaves for others, in its folder."""
 _NAME = re.compile(r"\$\{([^}]*)\}")
 _RESERVED: Final = ("size", "out", "seed")
@@ -124,10 +126,13 @@ def plan(recipe: str, words: Sequence[str]) -> Plan:
     given, overrides = _words(words)
     rows: list[RowPlan] = []
     problems: list[str] = []
+    names: set[str] = {*_RESERVED}
     for row in table.rows:
-        size = read_size(given.get("size") or row.size or table.size or DEFAULT_SIZE, path)
+        size = read_size(given.get("size", row.size or table.size or DEFAULT_SIZE), path)
+        names |= {*size.values, *size.steps, *row.values, *row.steps}
         with _collected(problems, row.name):
             rows.append(RowPlan(row, size, _Maker(row, size, given, overrides).evaluations()))
+    problems += [f"{name}={given[name]}: no value and no step of this name{_nearest(name, names)}" for name in given if name not in names]
     for row_plan in rows:
         for step in row_plan.steps.values():
             with _collected(problems, row_plan.row.name):
@@ -161,6 +166,9 @@ class _Maker:
 
     def evaluations(self) -> dict[str, Step]:
         """Return an evaluation for each benchmark of the row; one that stands for several is the same step."""
+        known = set().union(*map(_known, MADE))
+        if unknown := [key for key in self._size.stages.get(ALL, {}) if key not in known]:
+            raise ConfigError([f"size {self._size.name}: stages.all: no stage has {key!r}{_nearest(key, known)}" for key in unknown])
         found = {}
         for name in (*self._row.benchmarks, *self._size.also):
             if name not in self._size.benchmarks:
@@ -196,8 +204,8 @@ class _Maker:
         told = {key: self._replaced(value, needs, digests=True) for key, value in asked.items()}
         content = json.dumps([stage, benchmark, told], sort_keys=True, default=str)
         digest = blake2b(content.encode(), digest_size=4).hexdigest()
-        folder = self._out / f"{name}-{digest}"
-        return Step(name, stage, real, tuple(needs.values()), digest, folder, benchmark, str(self._replaced(data, needs, digests=False)))
+        files = str(self._replaced(data, needs, digests=False))
+        return Step(name, stage, real, tuple(needs.values()), digest, self._out / f"{name}-{digest}", benchmark, files)
 
     def _replaced(self, value: Json, needs: dict[str, Step], *, digests: bool) -> Json:
         """Return a setting with what its names stand for: paths, or digests of the steps behind them."""
@@ -211,8 +219,10 @@ class _Maker:
             if isinstance(named, Step):
                 needs[found[1]] = named
                 return f"{{{named.digest}}}" if digests else named.made
-            replaced = self._replaced(named, needs, digests=digests)
-            return str(replaced)
+            self._open.append(found[1])
+            replaced = str(self._replaced(named, needs, digests=digests))
+            self._open.pop()
+            return replaced
 
         return _NAME.sub(put, value)
 
@@ -233,15 +243,28 @@ def _prepare_settings(stated: Mapping[str, Json]) -> PrepareSettings:
     known = _known("prepare")
     found = {key: value for key, value in stated.items() if key != "inputs"}
     problems = [f"unknown setting {key!r}; known are inputs, {', '.join(sorted(known))}" for key in found if key not in known]
-    if not stated.get("inputs") or not isinstance(stated["inputs"], list):
+    if not _texts(stated.get("inputs")) or not stated["inputs"]:
         problems.append(f"inputs: got {stated.get('inputs')!r}; write a list of data sets, folders or files")
+    usual = {each.name: "" if each.default is None else each.default for each in fields(PrepareSettings)}
+    values: dict[str, Any] = {key: tuple(value) if _texts(value) else value for key, value in found.items() if key in known}
+    for key, value in values.items():
+        if type(value) not in ((int, float) if type(usual[key]) is float else (type(usual[key]),)):
+            problems.append(f"{key}: got {value!r}; write it as in {usual[key]!r}")
     if problems:
         raise ConfigError(problems)
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
     made = PrepareSettings(**values)
     if problems := made.problems():
         raise ConfigError(problems)
     return made
+
+
+def _texts(value: Json) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(known))}"
 
 
 def _words(words: Sequence[str]) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:

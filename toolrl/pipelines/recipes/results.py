@@ -48,7 +48,7 @@ class Pair:
     first: str
     second: str
     what: str
-    """The column whose measure says what is right."""
+    """What is right, and over which items."""
     comparison: Comparison | None
     """None: one of them was not run."""
 
@@ -65,7 +65,7 @@ def results(plan: Plan) -> tuple[RowResult, ...]:
 
 
 def pairs(plan: Plan) -> tuple[Pair, ...]:
-    """Return the pairs of rows that the table compares, by the measure of the first column of each benchmark."""
+    """Return the pairs of rows that the table compares over every item of each benchmark, by the measure of its first column."""
     by_name = {each.row.name: each for each in plan.rows}
     found = []
     for first, second in plan.table.compare:
@@ -74,7 +74,8 @@ def pairs(plan: Plan) -> tuple[Pair, ...]:
             if step is None or other is None:
                 continue
             rows = comparisons(step.folder, other.folder, column.measure) if step.done and other.done else []
-            found.append(Pair(by_name[first].row.title, by_name[second].row.title, column.name, rows[0][1] if rows else None))
+            what = f"every item of {step.benchmark}, right as in {column.name}"  # a column may be of some of the items alone
+            found.append(Pair(by_name[first].row.title, by_name[second].row.title, what, rows[0][1] if rows else None))
     return tuple(found)
 
 
