@@ -1,10 +1,12 @@
 """The command line: at once, in one line, and with the exit code that says whose turn it is."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
+from toolrl.cli.commands import NAMES
 from toolrl.cli.main import main
 
 
@@ -14,7 +16,9 @@ def run(*arguments):
 
 def test_help_names_every_command():
     out = run("--help").stdout
-    assert all(f"\n    {name}" in out for name in ("prepare", "sft", "rl", "score", "explain", "rescore", "audit", "config"))
+    listed = re.findall(r"^    ([a-z]+)(?: |$)", out, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(NAMES)
+    assert {"prepare", "distill", "sft", "rl", "run", "table", "evaluate", "serve", "export", "score", "explain", "config"} <= {*NAMES}
 
 
 def test_an_unknown_command_is_answered_with_the_nearest():
