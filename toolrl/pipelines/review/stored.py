@@ -52,7 +52,9 @@ def open_run(path: Path) -> StoredRun:
     if not (path / CONFIG).is_file():
         raise RunFolderError(f"{path}: holds no run (no {CONFIG}); give the run.dir of a `toolrl rl`")
     if not rollouts.files(path / "rollouts"):
-        raise RunFolderError(f"{path}: no rollouts yet; they are there once the first batch is trained, or every item is evaluated; `toolrl sft` has none")
+        raise RunFolderError(
+            f"{path}: no rollouts yet; they are there once the first batch is trained, or every item is evaluated; `toolrl sft` has none"
+        )
     if (path / REPLIES).is_file() or (path / SCORES).is_file():
         return StoredRun(path, load(EvaluateConfig, [str(path / CONFIG)]), read_prompts(path / "prompts.parquet", SPLIT))
     return StoredRun(path, load(RlConfig, [str(path / CONFIG)]), read_prompts(path / "prompts.parquet"))
