@@ -67,3 +67,8 @@ def test_a_folder_that_cannot_be_made_is_told(table, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(["run", table[0], f"out={tmp_path / 'file'}"]) == 2
     assert f"out: {tmp_path / 'file' / 'small'} cannot be made" in capsys.readouterr().err
+
+
+def test_pairs_come_in_the_order_of_the_columns():
+    compared = pairs(plan("recipes/table3.yaml", ("size=tiny", "out=/nowhere")))
+    assert [pair.what.rpartition(", ")[2] for pair in compared[:2]] == ["greedy", "sampled"]

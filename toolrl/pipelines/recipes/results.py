@@ -80,8 +80,11 @@ def pairs(plan: Plan) -> tuple[Pair, ...]:
 
 
 def _first_columns(plan: Plan) -> dict[str, Column]:
-    """Return the first column of each benchmark."""
-    return {column.benchmark: column for column in reversed(columns_of(plan))}
+    """Return the first column of each benchmark, in their order."""
+    found: dict[str, Column] = {}
+    for column in columns_of(plan):
+        found.setdefault(column.benchmark, column)
+    return found
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
