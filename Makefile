@@ -25,8 +25,7 @@ gpu-smoke: $(GPU_READY)  ## what no CPU can show, on two GPUs in ten minutes: NC
 	$(GPU_BIN)/python -m pytest -m gpu -rs --timeout=600 tests/gpu $(ARGS)
 
 tables: $(READY)  ## Tables 3 and 4 of the paper at tiny size, on the demo task: on one warm engine, in under an hour; killed, it goes on
-	$(BIN)/toolrl run recipes/table3.yaml size=tiny $(ARGS)
-	$(BIN)/toolrl run recipes/table4.yaml size=tiny $(ARGS)
+	$(BIN)/toolrl run recipes/table3.yaml recipes/table4.yaml size=tiny $(ARGS)
 
 fuzz: $(READY)  ## a million inputs for all that reads a model's text, and how time grows on hostile ones
 	PYTHONPATH=tests/fuzz $(BIN)/python -m fuzzer $(ARGS)

@@ -31,7 +31,7 @@ class Ray:
         monkeypatch.setattr(sessions, "Stage", self.stage)
         kept = lambda _, actor, timeout_s, started: SimpleNamespace(actor=actor, started=started)  # noqa: E731
         monkeypatch.setattr(sessions, "EngineHandle", kept)
-        monkeypatch.setattr(sessions.ray, "kill", lambda actor: self.events.append(f"kill {actor}"))
+        monkeypatch.setattr(sessions, "_end", lambda engine: self.events.append(f"end {engine.actor}"))
 
     @contextmanager
     def connected(self, cluster):
@@ -95,7 +95,7 @@ def test_another_engine_takes_the_place_of_the_kept_one(fake):
         for length in (64, 128):
             with session.stage(CLUSTER, [ENGINE]) as stage:
                 assert engine_of(stage, replace(SETTINGS, max_model_len=length))[1] is False
-    assert "kill actor-1" in fake.events
+    assert "end actor-1" in fake.events
 
 
 def test_a_model_of_another_shape_is_no_reason_to_keep_an_engine(fake, tmp_path):

@@ -10,10 +10,11 @@ of the stage before, until a push or a load. A stage that fails leaves no engine
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 
 import ray
+from ray.exceptions import RayError
 
 from toolrl.actors.cluster import LOCAL, connected, granted, live_nodes, local_nodes
 from toolrl.actors.engine import EngineHandle
@@ -21,6 +22,9 @@ from toolrl.actors.placement import Bundle, fit
 from toolrl.actors.start import Stage
 from toolrl.config.schema import ClusterConfig, EngineConfig
 from toolrl.rollout.settings import EngineSettings, interchangeable
+
+END_S = 30.0
+"""Longest wait for an engine to end by itself."""
 
 
 class Session:
@@ -119,7 +123,7 @@ class _Room:
             self._engines = [EngineHandle(s, actor, timeout_s=timeout_s, started=True) for s, actor in zip(settings, kept, strict=True)]
         else:
             for engine in self._engines:
-                ray.kill(engine.actor)
+                _end(engine)
             self._engines = self._stage.engines(settings, config, timeout_s=timeout_s)
         self._settings = tuple(settings)
         return self._engines
@@ -127,3 +131,10 @@ class _Room:
     def close(self) -> None:
         """End the engines; they go with their placement."""
         self._granted.close()
+
+
+def _end(engine: EngineHandle) -> None:
+    """End an engine whose place another takes: by itself first, so that its own processes have left the GPU when the other comes."""
+    with suppress(RayError):  # it died before, or does not end in time: it is killed in any case
+        ray.get(engine.actor.call.remote("shutdown"), timeout=END_S)
+    ray.kill(engine.actor)

@@ -18,6 +18,7 @@ from toolrl.config.asking import DistillConfig, EvaluateConfig
 from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
 from toolrl.errors import RunFolderError, ToolRLError
+from toolrl.evaluation.benchmark import Benchmark
 from toolrl.monitor.durable import replace_text
 from toolrl.pipelines import distill, rl, sft
 from toolrl.pipelines.evaluate import measure
@@ -29,21 +30,37 @@ from toolrl.pipelines.recipes.plan import Plan, Step, plan
 from toolrl.pipelines.recipes.results import as_json as table_as_json
 
 
-def run(recipe: str, words: Sequence[str], *, dry_run: bool, as_json: bool, width: int) -> int:
-    """Run `toolrl run` and return its exit code. Raises ToolRLError."""
-    planned = plan(recipe, words)
+def run(recipes: Sequence[str], words: Sequence[str], *, dry_run: bool, as_json: bool, width: int) -> int:
+    """Run `toolrl run` and return its exit code; steps that several recipes share are done once. Raises ToolRLError."""
+    plans = [plan(recipe, words) for recipe in recipes]
     if dry_run:
-        print(_steps(planned))
+        print("\n\n".join(map(_steps, plans)))
         return 0
-    steps = planned.steps
-    left = [step for step in steps if not step.done]
-    print(f"{planned.table.title}: {len(steps)} steps, {len(steps) - len(left)} of them done", flush=True)
+    steps = {step.folder: step for each in plans for step in each.steps}
+    left = [step for step in steps.values() if not step.done]
+    print(f"{'; '.join(each.table.title for each in plans)}: {len(steps)} steps, {len(steps) - len(left)} of them done", flush=True)
+    _read_benchmarks(left)
     with Session(keep=True) as session:
         for number, step in enumerate(left, start=1):
-            print(f"\n── step {number}/{len(left)} · {step.name} ({step.stage}) · for {', '.join(planned.rows_of(step))}", flush=True)
+            rows = dict.fromkeys(row for each in plans for row in each.rows_of(step))
+            print(f"\n── step {number}/{len(left)} · {step.name} ({step.stage}) · for {', '.join(rows)}", flush=True)
             _do(step, session)
-    print("\n" + (json.dumps(table_as_json(planned)) if as_json else page.text(planned, width)))
+    for each in plans:
+        print("\n" + (json.dumps(table_as_json(each)) if as_json else page.text(each, width)))
     return 0
+
+
+def _read_benchmarks(steps: Sequence[Step]) -> None:
+    """Read what will be asked at the end before anything is trained: a file that is missing is told now. Raises UserError kin."""
+    evaluations = {(step.benchmark, step.data, str(step.settings.get("data.heldout"))): step for step in steps if step.benchmark}
+    for step in evaluations.values():
+        _benchmark(step)
+
+
+def _benchmark(step: Step) -> tuple[EvaluateConfig, Benchmark]:
+    config = step.config()
+    assert isinstance(config, EvaluateConfig)
+    return config, load_benchmark(Options(step.benchmark, data=Path(step.data) if step.data else None), config)
 
 
 def _do(step: Step, session: Session) -> None:
@@ -54,7 +71,7 @@ def _do(step: Step, session: Session) -> None:
     except OSError as error:
         raise RunFolderError(f"out: {step.folder.parent} cannot be made ({error.strerror}); name another folder") from error
     try:
-        _stage(step, session)
+        remark = _stage(step, session)
     except ToolRLError as error:
         error.add_note(f"in step {step.name} ({step.stage}), {step.folder}; the same command goes on from there")
         raise
@@ -64,26 +81,28 @@ def _do(step: Step, session: Session) -> None:
         "settings": dict(step.settings),
         "needs": {each.name: each.folder.name for each in step.needs},
         "seconds": round(time.time() - start, 1),
+        "remark": remark,
         "toolrl": __version__,
     }
     replace_text(step.mark, json.dumps(content, indent=2, default=str) + "\n")
-    print(f"done in {content['seconds']:.0f} s: {step.made}", flush=True)
+    print(f"done in {content['seconds']:.0f} s: {step.made}{remark and f'; {remark}'}", flush=True)
 
 
-def _stage(step: Step, session: Session) -> None:
+def _stage(step: Step, session: Session) -> str:
+    """Do a step; returns what whoever reads its table should know, if anything."""
     config = step.config()
     if isinstance(config, PrepareSettings):
         prepare(step.settings["inputs"], config, out=step.folder)
     elif isinstance(config, DistillConfig):
-        distill.distill(config, session)
+        failed = distill.distill(config, session)["failed"]
+        return f"{len(failed)} of the prompts' samples had no answer, the first since {failed[0]['why']}" if failed else ""
     elif isinstance(config, SftConfig):
         sft.train(config, session)
     elif isinstance(config, RlConfig):
         rl.train(config, session)
     else:
-        assert isinstance(config, EvaluateConfig)
-        options = Options(step.benchmark, data=Path(step.data) if step.data else None)
-        measure(config, load_benchmark(options, config), session)
+        measure(*_benchmark(step), session)
+    return ""
 
 
 def _steps(planned: Plan) -> str:

@@ -84,6 +84,20 @@ def test_the_seed_and_values_of_the_command_line_reach_every_step(recipe):
     assert steps[1].config().run.steps == 5
 
 
+def test_a_value_that_is_a_number_is_one(recipe):
+    row = {"values": {"steps": "5", "rate": "1e-3"}, "model": "${rl}"}
+    steps = {"rl": {"stage": "rl", "model.path": "m", "data.train": "t", "run.steps": "${steps}", "learner.lr": "${rate}"}}
+    config = recipe(row={**row, "steps": steps}).steps[0].config()
+    assert (config.run.steps, config.learner.lr) == (5, 1e-3)
+
+
+def test_another_folder_of_a_benchmarks_files_is_another_evaluation(recipe):
+    row = {"model": "demo://start", "benchmarks": ["acebench"]}
+    changes = {"values": {"files": "a"}, "benchmarks": {"acebench": {"is": "acebench", "data": "${files}"}}, "stages": {}}
+    folders = [recipe(*words, row=row, size_changes=changes).steps[0].folder for words in ((), ("files=b",))]
+    assert folders[0] != folders[1]
+
+
 def test_a_value_of_the_command_line_takes_the_place_of_a_step(recipe):
     steps = recipe("sft=my/model", row=SFT_RL).steps
     assert [step.stage for step in steps] == ["rl", "evaluate"]

@@ -259,9 +259,9 @@ def _mapping(path: Path, key: str, content: Any) -> dict[str, Any]:
 
 def _values(path: Path, content: Mapping[str, Any]) -> dict[str, str]:
     values = content.get("values", {})
-    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-        raise ConfigError(f"{path}: values: got {values!r}; write texts by name")
-    return {str(name): value for name, value in values.items()}
+    if not isinstance(values, dict) or not all(type(value) in (str, int, float) for value in values.values()):
+        raise ConfigError(f"{path}: values: got {values!r}; write texts or numbers by name")
+    return {str(name): str(value) for name, value in values.items()}
 
 
 def _content(path: Path) -> dict[str, Any]:

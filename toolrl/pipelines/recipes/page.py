@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from toolrl.pipelines.evaluating.page import percent, whole
 from toolrl.pipelines.evaluating.scores import CALLS, FORM, OFFICIAL, OURS
 from toolrl.pipelines.recipes.plan import Plan
-from toolrl.pipelines.recipes.results import Cell, Pair, RowResult, columns_of, pairs, results
+from toolrl.pipelines.recipes.results import Cell, Pair, RowResult, columns_of, pairs, remarks, results
 from toolrl.pipelines.review.page import table, wrap
 
 RIGHT = {
@@ -71,7 +71,7 @@ def _notes(plan: Plan, rows: Sequence[RowResult]) -> list[str]:
     cells = [cell for row in rows for cell in row.cells if cell.formula]
     formulas = dict.fromkeys(map(_formula, cells))
     brackets = "in percent; in brackets 95 % bootstrap intervals over the items: they hold no noise of training, which only more seeds show"
-    return [*formulas, brackets, *([plan.table.note] if plan.table.note else [])]
+    return [*formulas, brackets, *remarks(plan), *([plan.table.note] if plan.table.note else [])]
 
 
 def _formula(cell: Cell) -> str:

@@ -32,6 +32,7 @@ DEFAULT_SIZE: Final = "7b"
 MADE: Final = {"prepare": "", "distill": "demonstrations.jsonl", "sft": "final", "rl": "final", EVALUATE: SCORES}
 """What a stage leaves for others, in its folder."""
 _NAME = re.compile(r"\$\{([^}]*)\}")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _RESERVED: Final = ("size", "out", "seed")
 
 
@@ -202,7 +203,8 @@ class _Maker:
         asked = {**common, **seed, **stated, **self._overrides.get(stage, {})}
         real = {key: self._replaced(value, needs, digests=False) for key, value in asked.items()}
         told = {key: self._replaced(value, needs, digests=True) for key, value in asked.items()}
-        content = json.dumps([stage, benchmark, told], sort_keys=True, default=str)
+        files_told = [str(self._replaced(data, needs, digests=True))] if data else []
+        content = json.dumps([stage, benchmark, told, *files_told], sort_keys=True, default=str)
         digest = blake2b(content.encode(), digest_size=4).hexdigest()
         files = str(self._replaced(data, needs, digests=False))
         return Step(name, stage, real, tuple(needs.values()), digest, self._out / f"{name}-{digest}", benchmark, files)
@@ -224,7 +226,8 @@ class _Maker:
             self._open.pop()
             return replaced
 
-        return _NAME.sub(put, value)
+        replaced = _NAME.sub(put, value)
+        return parsed(replaced) if replaced != value and _NUMBER.fullmatch(replaced) else replaced
 
 
 def _in_order(step: Step) -> Iterator[Step]:

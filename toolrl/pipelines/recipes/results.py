@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -77,6 +78,12 @@ def pairs(plan: Plan) -> tuple[Pair, ...]:
             what = f"every item of {step.benchmark}, right as in {column.name}"  # a column may be of some of the items alone
             found.append(Pair(by_name[first].row.title, by_name[second].row.title, what, rows[0][1] if rows else None))
     return tuple(found)
+
+
+def remarks(plan: Plan) -> tuple[str, ...]:
+    """Return what the steps that are done left to say of their rows."""
+    marks = {step.name: json.loads(step.mark.read_text()) for step in plan.steps if step.done}
+    return tuple(f"{name}: {mark['remark']}" for name, mark in marks.items() if mark.get("remark"))
 
 
 def _first_columns(plan: Plan) -> dict[str, Column]:
