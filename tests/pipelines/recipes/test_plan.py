@@ -1,10 +1,12 @@
 """Recipes become steps: each once, in order, in a folder of its own, checked before anything starts."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from toolrl.cli.main import main
 from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.config.task import subset_bounds
@@ -273,3 +275,22 @@ def test_the_rows_of_table_4_differ_in_their_reward_alone(function):
     assert step.config().reward.functions == {function: 1.0}
     differing = {key for key, value in step.settings.items() if value != other.settings[key]}
     assert differing <= {"reward.functions"}
+
+
+def test_several_tables_are_printed_one_after_the_other_and_none_is_a_mistake(tmp_path, capsys):
+    words = ("size=tiny", f"out={tmp_path / 'out'}")
+    assert main(["table", "recipes/table3.yaml", "recipes/table4.yaml", *words, "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["table"], len(each["rows"])) for each in found] == [("table3", 7), ("table4", 4)]
+    assert {cell["value"] for each in found for row in each["rows"] for cell in row["cells"]} == {None}
+    assert main(["table", *words]) == 2
+    assert "RECIPE: got none" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_benchmark_whose_files_are_missing_is_told_before_anything_is_trained(tmp_path, capsys):
+    row = tmp_path / "row.yaml"
+    row.write_text(yaml.safe_dump({"title": "t", "model": "${model}", "benchmarks": ["apibank"]}))
+    assert main(["run", str(row), "size=7b", f"out={tmp_path / 'out'}", "apibank=/nowhere"]) == 2
+    assert "/nowhere" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
