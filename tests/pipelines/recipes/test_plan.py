@@ -225,6 +225,12 @@ def test_every_column_is_an_average_of_its_benchmark(name):
     assert all(column.average in {average.name for average in known[column.benchmark]} for column in columns)
 
 
+def test_a_row_by_itself_has_the_columns_of_its_table():
+    row, table = plan("recipes/table3/rl_100.yaml", ()), plan("recipes/table3.yaml", ())
+    assert row.table.columns == table.table.columns
+    assert {step.folder for step in row.steps} < {step.folder for step in table.steps}
+
+
 def test_every_shipped_row_is_in_a_table():
     rows = {row.row.name for name in TABLES for row in plan(f"recipes/{name}.yaml", ("size=tiny",)).rows}
     files = {str(file.relative_to(CONF / "recipes"))[:-5] for file in (CONF / "recipes").glob("*/*.yaml") if file.parent.name != "sizes"}

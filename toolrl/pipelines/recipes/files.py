@@ -127,7 +127,9 @@ def read_table(path: Path) -> Table:
     content = _content(path)
     if "rows" not in content:
         row = _row(path, path.stem, content)
-        return Table(path.stem, row.title, (row,), _columns(path, content.get("columns", [])), size=row.size)
+        of = path.parent.with_suffix(".yaml")  # the table whose folder it lies in says what is measured
+        columns = content.get("columns") or (_content(of).get("columns", []) if of.is_file() else [])
+        return Table(path.stem, row.title, (row,), _columns(path, columns), size=row.size)
     _known(path, content, ("title", "rows", "columns", "compare", "note", "size", "benchmarks"))
     names = _texts(path, "rows", content["rows"])
     if not names or len(set(names)) < len(names):
