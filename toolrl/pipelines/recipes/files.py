@@ -128,7 +128,7 @@ def read_table(path: Path) -> Table:
     if "rows" not in content:
         row = _row(path, path.stem, content)
         of = path.parent.with_suffix(".yaml")  # the table whose folder it lies in says what is measured
-        columns = content.get("columns") or (_content(of).get("columns", []) if of.is_file() else [])
+        columns = content.get("columns", _content(of).get("columns", []) if of.is_file() else [])
         return Table(path.stem, row.title, (row,), _columns(path, columns), size=row.size)
     _known(path, content, ("title", "rows", "columns", "compare", "note", "size", "benchmarks"))
     names = _texts(path, "rows", content["rows"])
