@@ -57,15 +57,9 @@ def tools_of(prompt):
 
 
 def ask(client, prompt, **more):
-    messages = more.pop("messages", None) or [{"role": turn.role, "content": turn.content} for turn in prompt.messages]
-    return client.chat.completions.create(
-        model="demo",
-        messages=messages,
-        tools=tools_of(prompt),
-        temperature=0,
-        max_tokens=96,
-        **more,
-    )
+    messages = [{"role": turn.role, "content": turn.content} for turn in prompt.messages]
+    asked = {"model": "demo", "messages": messages, "tools": tools_of(prompt), "temperature": 0, "max_tokens": 96}
+    return client.chat.completions.create(**asked | more)
 
 
 def completion(client, token_ids):
@@ -160,7 +154,7 @@ def test_messages_that_are_rendered_already_are_shown_as_they_are_and_answered_w
 
 
 def test_several_answers_to_one_request_are_read_each_by_itself(client):
-    choices = ask(client, PROMPTS[0], n=4).choices
+    choices = ask(client, PROMPTS[0], n=4, temperature=1, top_p=1e-6).choices  # the likeliest token each time
     assert len({(c.message.reasoning, c.message.content, str([call.function for call in c.message.tool_calls])) for c in choices}) == 1
     assert len({call.id for c in choices for call in c.message.tool_calls}) == sum(len(c.message.tool_calls) for c in choices) >= 4
 
