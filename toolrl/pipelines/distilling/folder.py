@@ -20,6 +20,7 @@ from toolrl.config.asking import DistillConfig
 from toolrl.config.load import to_yaml
 from toolrl.data.chat_row import chat_row
 from toolrl.data.jsontext import dumps
+from toolrl.data.origin import DEMONSTRATIONS
 from toolrl.data.template import FILE_NAME
 from toolrl.errors import RunFolderError, UserError
 from toolrl.monitor.durable import aside_of, publish, replace_text
@@ -28,7 +29,7 @@ from toolrl.rollout.journal import Journal
 from toolrl.rollout.replies import Key, Reply
 from toolrl.types import Prompt
 
-REPLIES, DEMONSTRATIONS, REPORT = "replies.jsonl", "demonstrations.jsonl", "report.json"
+REPLIES, REPORT = "replies.jsonl", "report.json"
 _FILES = frozenset({CONFIG, FILE_NAME, REPLIES, DEMONSTRATIONS, REPORT})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolrl.pipelines.distilling.folder import DEMONSTRATIONS
+from toolrl.data.origin import DEMONSTRATIONS
 from toolrl.pipelines.review.page import page, table, wrap
 
 MOST_FAILURES = 5

@@ -24,7 +24,8 @@ from toolrl.config.validate import AnyConfig
 from toolrl.errors import ConfigError
 from toolrl.pipelines.evaluating.stored import SCORES
 from toolrl.pipelines.prepare_pass import PrepareSettings
-from toolrl.pipelines.recipes.files import ALL, EVALUATE, Row, Size, Table, find, read_size, read_table
+from toolrl.pipelines.recipes.files import find, read_size, read_table
+from toolrl.pipelines.recipes.parts import ALL, EVALUATE, Row, Size, Table
 from toolrl.types import Json
 
 OUT: Final = "runs/recipes"

@@ -10,7 +10,7 @@ from typing import Any
 from toolrl.evaluation.compare import Comparison
 from toolrl.pipelines.evaluate import comparisons
 from toolrl.pipelines.evaluating.stored import read_scores
-from toolrl.pipelines.recipes.files import Column
+from toolrl.pipelines.recipes.parts import Column
 from toolrl.pipelines.recipes.plan import Plan, RowPlan
 
 NOT_RUN = "not run"
