@@ -14,6 +14,7 @@ from toolrl.rollout.endpoint import EndpointResponder
 from toolrl.rollout.faults import Kind
 from toolrl.rollout.replies import Ask, answer_all
 from toolrl.rollout.traffic import Traffic
+from toolrl.testing import endpoint as fakes
 from toolrl.testing.endpoint import ANSWERED, FAULTS, IMPATIENT, LATE, LIMITED, FakeEndpoint, digest
 from toolrl.types import Message, Prompt, Sampling
 
@@ -137,6 +138,14 @@ def test_the_key_is_sent_and_where_it_is_wrong_one_message_says_what_to_set_and_
     with pytest.raises(ConfigError, match="MY_KEY: holds characters that no key can have") as told:
         answered("http://127.0.0.1:9/v1", ASKS, key_variable="MY_KEY")
     assert "sk-a" not in str(told.value)
+
+
+def test_a_key_that_an_unreadable_answer_repeats_is_hidden_even_where_its_words_are_cut(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setitem(fakes._GARBAGE, "html", f"{'.' * 70}{KEY}".encode())
+    with FakeEndpoint(echo, faults=0.999, kinds=("html",)) as fake:
+        _, failed = answered(fake.url, [ask("p")], attempts=1)
+    assert str(failed["p", 0]).endswith(f"no JSON: {'.' * 70}…")
 
 
 @pytest.mark.parametrize("model", ["", "m"])

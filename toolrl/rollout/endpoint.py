@@ -167,14 +167,23 @@ class EndpointResponder:
 
     async def _complete(self, body: dict[str, Any]) -> Reply:
         answer = await self._client.chat.completions.with_raw_response.create(**body, **self._options)
-        return read_reply(answer.http_response.content)
+        return self._read(read_reply, answer.http_response.content)
 
     async def _list(self) -> list[str]:
         answer = await self._client.models.with_raw_response.list(**self._options)
-        match read_json(answer.http_response.content):
+        match self._read(read_json, answer.http_response.content):
             case {"data": [*entries]}:
                 return [str(entry["id"]) for entry in entries if isinstance(entry, dict) and "id" in entry]
         raise UnreadableError("no list of models")
+
+    def _read(self, read: Callable[[bytes], Found], body: bytes) -> Found:
+        """Return what `read` makes of a body. What it shows of one that it cannot read may be cut, and half of a key is not known for one."""
+        try:
+            return read(body)
+        except UnreadableError:
+            if self._key:
+                read(body.replace(self._key.encode(), "…".encode()))
+            raise
 
     def _status(self, error: openai.APIStatusError) -> FaultError | ToolRLError:
         door = Door(self._url, self._config.key_variable, bool(self._key), self._has_answered)
