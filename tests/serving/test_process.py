@@ -3,11 +3,12 @@
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from toolrl.errors import DeadlineError, RunError
-from toolrl.serving.process import started
+from toolrl.serving.process import Server, started
 
 
 def is_running(pid):
@@ -66,3 +67,13 @@ def test_a_body_that_fails_ends_the_server_too(fake_vllm, make_server_settings):
         fail()
     with pytest.raises(ProcessLookupError):
         os.killpg(pids[0], 0)
+
+
+def test_a_server_is_heard_to_its_end_where_nobody_hears_us_any_more(make_server_settings):
+    def tell(line):
+        raise BrokenPipeError
+
+    server = Server(make_server_settings(), SimpleNamespace(stdout=["one\n", "two\n"]))
+    server._ready.set()
+    server._follow(tell)
+    assert list(server._last) == ["one", "two"]

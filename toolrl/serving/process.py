@@ -63,7 +63,8 @@ class Server:
         for line in self._process.stdout:
             self._last.append(line.rstrip()[:LINE_CHARS])
             if self._ready.is_set():  # what it says at its start and at its end is of interest only where they fail
-                tell(line.rstrip())
+                with suppress(OSError):  # where nobody hears us any more, the server must still be heard: else it stops at a full pipe
+                    tell(line.rstrip())
 
     def _await_ready(self, timeout_s: float) -> None:
         end = time.monotonic() + timeout_s
