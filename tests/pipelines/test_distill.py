@@ -11,7 +11,9 @@ from collections import Counter
 import pytest
 
 from toolrl.cli.main import main
+from toolrl.data.chat_row import chat_row
 from toolrl.data.demonstrations import load_demonstrations
+from toolrl.data.jsontext import dumps
 from toolrl.data.source import load_prompts
 from toolrl.data.template import PromptTemplate
 from toolrl.pipelines.distilling.candidates import seed_of
@@ -162,6 +164,18 @@ def test_one_that_has_ended_is_not_asked_again_and_more_is_asked_into_the_same_f
     assert main(["distill", f"model.path={fake.url}", f"data.train={DATA}", f"run.dir={tmp_path / 'd'}", "sampling.n=3", "--json"]) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert report["demonstrations"] == report["prompts_right"] == sum(bool(right(prompt)) for prompt in PROMPTS)
+
+
+def test_a_mended_answer_is_judged_by_though_nobody_is_asked_any_more(tmp_path):
+    data, few = tmp_path / "rows.jsonl", [prompt for prompt in PROMPTS if right(prompt)][:3]
+    data.write_text("".join(dumps(chat_row(prompt)) + "\n" for prompt in few))
+    with FakeEndpoint(TEACHER) as fake:
+        assert distill(fake, tmp_path / "d", f"data.train={data}", "reward.audit_rows=0") == 0
+    assert [row["id"] for row in rows(tmp_path / "d")] == [prompt.id for prompt in few]
+    data.write_text("".join(dumps(chat_row(prompt) | ({"answer": []} if prompt is few[1] else {})) + "\n" for prompt in few))
+    assert distill(fake, tmp_path / "d", f"data.train={data}", "reward.audit_rows=0") == 0
+    assert [row["id"] for row in rows(tmp_path / "d")] == [few[0].id, few[2].id]
+    assert json.loads((tmp_path / "d" / "report.json").read_text())["demonstrations"] == 2
 
 
 @pytest.mark.parametrize(

@@ -86,17 +86,22 @@ def run_distill(arguments: Sequence[str], *, dry_run: bool, as_json: bool, width
 
 
 def distill(config: DistillConfig, session: Session, *, quiet: bool = False) -> Mapping[str, Any]:
-    """Ask what is missing, write what is kept, and return the report. Raises ToolRLError."""
+    """Ask what is missing, write what is kept, and return the report. Raises ToolRLError.
+
+    Where nothing is missing, what is there is still judged and written anew: a reference or a function may have been mended meanwhile.
+    """
     path = Path(config.run.dir).resolve()
     folder.check(path)
     inputs = load_inputs(config, path)
     with folder.opened(path, inputs.asked) as replies:
         candidates = inputs.candidates(replies)
         missing = candidates.missing()
-        if not missing and (content := folder.ended(path, inputs.config)):
-            return content
+        before = None if missing else folder.ended(path, inputs.config)
         folder.begin(path, inputs.config, inputs.model.template.source)
-        return _finish(path, inputs, candidates, missing, replies, session, quiet=quiet)
+        content = _finish(path, inputs, candidates, missing, replies, session, quiet=quiet or before is not None)
+        content["this_start"] = before["this_start"] if before else content["this_start"]
+        folder.write_report(path, content)
+        return content
 
 
 def load_inputs(config: DistillConfig, path: Path) -> Inputs:
@@ -115,7 +120,7 @@ def load_inputs(config: DistillConfig, path: Path) -> Inputs:
 def _finish(
     path: Path, inputs: Inputs, candidates: Candidates, missing: Sequence[Ask], replies: Journal, session: Session, *, quiet: bool
 ) -> dict[str, Any]:
-    """Ask, choose, and write it all. Raises RolloutError where nobody had an answer."""
+    """Ask, choose, write what is kept, and return the report. Raises RolloutError where nobody had an answer."""
     config, traffic, start = inputs.config, Traffic(), time.monotonic()
     spent = cost(config, replies)
     price = None if spent is None else partial(price_of, config.endpoint)
@@ -137,7 +142,6 @@ def _finish(
     content = report(config, candidates, kept, failed)
     content["this_start"] = this_start(progress.answered, seconds if missing else 0.0, progress.tokens_per_s, traffic)
     folder.write_demonstrations(path, kept, replies)
-    folder.write_report(path, content)
     return content
 
 

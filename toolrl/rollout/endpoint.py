@@ -177,7 +177,7 @@ class EndpointResponder:
         raise UnreadableError("no list of models")
 
     def _read(self, read: Callable[[bytes], Found], body: bytes) -> Found:
-        """Return what `read` makes of a body. What it shows of one that it cannot read may be cut, and half of a key is not known for one."""
+        """Return what `read` makes of a body. What is shown of an unreadable one may be cut, and half of a key is not known for one."""
         try:
             return read(body)
         except UnreadableError:
