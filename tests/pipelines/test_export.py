@@ -15,6 +15,7 @@ from toolrl.config.sft import SftConfig, SftDataConfig
 from toolrl.data.demo.generate import demo_prompts
 from toolrl.data.template import PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
+from toolrl.pipelines.exporting.lineage import public
 from toolrl.pipelines.inputs import resolve_model
 
 START = Path(resolve_model("demo://start"))
@@ -267,3 +268,23 @@ def test_the_newest_version_of_a_real_run_is_its_final_model(real_run, tmp_path,
         assert (tmp_path / "made" / name).read_bytes() == (tmp_path / "final" / name).read_bytes()
     assert export(real_run, tmp_path / "other", "--version", newest + 1) == 2
     assert f"has no whole checkpoint of version {newest + 1}, but of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("/home/me/data/rows.jsonl", "rows.jsonl"),
+        ("secret/rows.jsonl", "rows.jsonl"),
+        ("./secret/rows", "rows"),
+        ("data/secret/rows", "rows"),
+        ("here/rows", "rows"),
+        ("Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen2.5-7B-Instruct"),
+        ("demo://train?rows=60", "demo://train?rows=60"),
+        ("tool_n1", "tool_n1"),
+        ("", ""),
+    ],
+)
+def test_of_a_place_on_this_machine_only_the_last_name_is_told_however_it_was_written(tmp_path, monkeypatch, place, told):
+    (tmp_path / "here" / "rows").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert public(place) == told

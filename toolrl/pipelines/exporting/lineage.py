@@ -20,6 +20,7 @@ from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
 from toolrl.errors import ConfigError, RunFolderError
 from toolrl.monitor.rundir import CONFIG
+from toolrl.pipelines.exporting.markdown import is_hub_name
 from toolrl.pipelines.models import VERSIONS, run_of
 from toolrl.types import Json
 
@@ -32,7 +33,6 @@ _PLACES = (*_DATA, "model.path", "prompt.template", "run.dir")
 """Settings that may name a place on this machine."""
 _UNTOLD = ("run.dir", "cluster.", "monitor.", "engine.", "checkpoint.", "weights.")
 """Settings that say where and how a run was run, and nothing of what was learned."""
-_LOCAL = ("/", "~", "..")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def steps_of(folder: Path) -> int | None:
 
 def public(place: str) -> str:
     """Return the name of data or of a model without the folders of this machine."""
-    return Path(place).name if place.startswith(_LOCAL) else place
+    return place if "://" in place or is_hub_name(place) else Path(place).name
 
 
 def _stage(run: Path, config: RlConfig | SftConfig, steps: int | None) -> Stage:
