@@ -42,6 +42,7 @@ def test_a_model_folder_is_itself_and_the_demos_model_ships_with_the_package(tmp
 
 def test_of_a_run_it_is_the_final_model_or_the_best_and_bears_the_runs_name(run, model):
     final, best = model(run / "final"), model(run / "checkpoints" / "best")
+    (run / "summary.json").write_text("{}")
     assert find_model(str(run)).folder == final
     assert find_model(str(run), best=True).folder == best
     for path in (run, final, best):
@@ -72,6 +73,13 @@ def test_any_other_path_is_answered_with_what_is_there(tmp_path, model, name, me
     (model(tmp_path / "typeless") / "config.json").write_text("[]")
     with pytest.raises(UserError, match=message):
         find_model(str(tmp_path / name))
+
+
+def test_a_run_that_is_gone_on_with_has_no_final_model_until_it_ends_again(run, model):
+    final = model(run / "final")
+    with pytest.raises(UserError, match="the run has not ended"):
+        find_model(str(run))
+    assert find_model(str(final)).folder == final
 
 
 def test_a_run_that_has_not_ended_says_what_there_is(run, model):

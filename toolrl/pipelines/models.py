@@ -25,6 +25,8 @@ from toolrl.pipelines.store import FINAL
 CHECKPOINTS = "checkpoints"
 VERSIONS = "versions.json"
 """What a run writes first, and only a run."""
+SUMMARY = "summary.json"
+"""What a run writes last: one that has it has ended."""
 WANTED = "name the folder of a model or of a run, a model of the Hugging Face hub, or demo://start"
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
@@ -54,7 +56,7 @@ def find_model(path: str, *, best: bool = False) -> FoundModel:
     folder = folder.resolve()
     if is_run(folder):
         wanted = folder / CHECKPOINTS / BEST if best else folder / FINAL
-        if not _is_model(wanted):
+        if not _is_model(wanted) or not (best or (folder / SUMMARY).is_file()):  # one that is gone on with has its former end still
             raise UserError(f"{path}: {_instead(folder, best=best)}")
         return FoundModel(folder.name, wanted, folder, _config(wanted))
     if best:
