@@ -165,14 +165,16 @@ def _typed(kind: type[Config], values: dict[str, Any], found: list[str]) -> Conf
 def _section(name: str, part: Any, changed: dict[str, Any], found: list[str]) -> Any:
     hints = get_type_hints(type(part))
     kept = {f.name: getattr(part, f.name) for f in fields(part)}
+    if not changed:
+        return part
+    node = OmegaConf.structured(type(part))  # takes milliseconds, so once for all values of the section
+    OmegaConf.set_readonly(node, False)
     for field_name, value in changed.items():
         wanted = hints[field_name]
         try:
             if isinstance(kept[field_name], dict):
                 kept[field_name] = _weights(value)
                 continue
-            node = OmegaConf.structured(type(part))
-            OmegaConf.set_readonly(node, False)
             node[field_name] = _plain(wanted, value)
             if node[field_name] is None:
                 raise ValueError("null")

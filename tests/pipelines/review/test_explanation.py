@@ -14,6 +14,7 @@ from toolrl.config.task import RewardConfig
 from toolrl.errors import ConfigError
 from toolrl.pipelines.review import explanation_json, explanation_page
 from toolrl.pipelines.review.explanation import COLUMNS, explain, explain_row, group_statistics
+from toolrl.pipelines.review.page import columns
 from toolrl.pipelines.review.stored import open_run
 from toolrl.types import ToolCall
 
@@ -198,5 +199,5 @@ def test_whatever_a_model_writes_can_be_shown(text, weather):
         "text": text,
     }
     found = explain_row(row, [row], weather.prompt, RewardConfig())
-    assert all(line.isprintable() and len(line) <= 80 for line in explanation_page.text(found, Path("run"), 80).split("\n"))
+    assert all(line.isprintable() and columns(line) <= 80 for line in explanation_page.text(found, Path("run"), 80).split("\n"))
     assert json.loads(to_json(explanation_json.report(found)))["completion"]["text"] == text

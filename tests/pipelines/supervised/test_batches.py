@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolrl.config.load import load
@@ -47,6 +47,7 @@ def test_epochs_become_steps_of_whole_batches(epochs, warmup, steps):
     assert with_steps(settings, 5518).run.steps == steps
 
 
+@settings(max_examples=30)  # reading a configuration takes most of an example
 @given(st.integers(1, 400), st.integers(1, 40), st.integers(1, 5))
 def test_in_so_many_epochs_every_demonstration_is_trained_so_often_and_none_much_more(num_rows, size, epochs):
     settings = with_steps(config("data.copy_warmup_steps=0", f"loop.rows_per_batch={size}", f"loop.epochs={epochs}"), num_rows)

@@ -129,16 +129,21 @@ def plan(recipe: str, words: Sequence[str]) -> Plan:
     rows: list[RowPlan] = []
     problems: list[str] = []
     names: set[str] = {*_RESERVED}
+    sizes: dict[str, Size] = {}
     for row in table.rows:
-        size = read_size(given.get("size", row.size or table.size or DEFAULT_SIZE), path)
+        wanted = given.get("size", row.size or table.size or DEFAULT_SIZE)
+        size = sizes[wanted] = sizes.get(wanted) or read_size(wanted, path)
         names |= {*size.values, *size.steps, *row.values, *row.steps}
         with _collected(problems, row.name):
             rows.append(RowPlan(row, size, _Maker(row, size, given, overrides).evaluations()))
     problems += [f"{name}={given[name]}: no value and no step of this name{_nearest(name, names)}" for name in given if name not in names]
+    checked: set[Path] = set()
     for row_plan in rows:
         for step in row_plan.steps.values():
-            with _collected(problems, row_plan.row.name):
-                step.config()
+            if step.folder not in checked:
+                checked.add(step.folder)
+                with _collected(problems, row_plan.row.name):
+                    step.config()
     if problems:
         raise ConfigError(problems)
     return Plan(table, tuple(rows))
