@@ -22,7 +22,8 @@ from toolrl.pipelines.supervised.inputs import load_supervised
 
 STEPS, EVERY = 40, 10
 BLANK = (
-    "conf/demo_sft.yaml", f"run.steps={STEPS}", "data.copy_warmup_steps=4", "data.heldout=demo://sft-heldout?rows=32", "eval.every=20",
+    "conf/demo_sft.yaml", f"run.steps={STEPS}", "data.train=demo://sft?rows=1024", "data.copy_warmup_steps=4",
+    "data.heldout=demo://sft-heldout?rows=32", "eval.every=20",
     f"checkpoint.every={EVERY}", "monitor.tensorboard=false",
 )  # fmt: skip
 LORA = (
