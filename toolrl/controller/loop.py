@@ -27,6 +27,7 @@ from dataclasses import replace
 from toolrl.algo.advantage import trajectories
 from toolrl.config.learning import AlgoConfig
 from toolrl.config.schema import CheckpointConfig, EvalConfig, LoopConfig
+from toolrl.controller.due import checkpoint_due, evaluation_due
 from toolrl.controller.parts import first_failure, part
 from toolrl.controller.report import batch_metrics, rates
 from toolrl.controller.stopwatch import Stopwatch
@@ -109,7 +110,7 @@ class Controller:
         await self._start()
         while self.state.version < steps:
             window.fill(self.state.version, self._loop.prompts_per_batch, self._slots(steps))
-            saved = await self._save() if self._checkpoint_due else {}
+            saved = await self._save() if checkpoint_due(self.state, self._start_version, self._checkpoint) else {}
             self._write(saved | await self._next_version(window, steps, tasks))
         window.close()
         await self._save()
@@ -125,7 +126,7 @@ class Controller:
         report, pushed = await self._learn_and_push(batch)
         metrics |= {**report.metrics, **pushed}
         await self._keep_rollouts(batch, report.trained, tasks)
-        return metrics | (await self._evaluate() if self._evaluation_due(steps) else {})
+        return metrics | (await self._evaluate() if evaluation_due(self.state.version, self._evaluation.every, steps) else {})
 
     async def _start(self) -> None:
         """Push before the first rollout: after a resume the engines hold other weights than the learner. Version 0 is also measured."""
@@ -211,10 +212,6 @@ class Controller:
             await self._writing
             self._writing = None
 
-    def _evaluation_due(self, steps: int) -> bool:
-        every = self._evaluation.every
-        return self.state.version == steps or (every > 0 and self.state.version % every == 0)
-
     async def _evaluate(self) -> dict[str, float]:
         """Measure the live version. The loop waits here, so nothing is pushed meanwhile; new draws wait too, so its time is its own."""
         if self._evaluator is None:
@@ -225,14 +222,6 @@ class Controller:
         if reward is not None and (self.state.best_heldout is None or reward > self.state.best_heldout):
             self.state = replace(self.state, best_heldout=reward, best_version=self.state.version)
         return metrics
-
-    @property
-    def _checkpoint_due(self) -> bool:
-        """Whether this version is to be saved. The one the run starts from needs none: it comes from a checkpoint."""
-        if self.state.version == self._start_version:
-            return False
-        new_best = self._checkpoint.best and self.state.best_version == self.state.version
-        return new_best or (self._checkpoint.every > 0 and self.state.version % self._checkpoint.every == 0)
 
     async def _save(self) -> dict[str, float]:
         """Save the state, after the rollouts and metrics of every version up to it are on disk."""

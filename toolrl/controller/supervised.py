@@ -21,6 +21,7 @@ from typing import Protocol
 
 from toolrl.config.schema import CheckpointConfig
 from toolrl.config.sft import SftEvalConfig
+from toolrl.controller.due import checkpoint_due, evaluation_due
 from toolrl.controller.parts import part
 from toolrl.controller.stopwatch import Stopwatch
 from toolrl.errors import CheckpointError, LearnerError, RunError, WeightSyncError
@@ -92,9 +93,11 @@ class SupervisedLoop:
             self._write(metrics)
         self._watch.lap()
         while self.state.version < steps:
-            saved = await self._save() if self._checkpoint_due else {}
+            saved = await self._save() if checkpoint_due(self.state, self._start_version, self._checkpoint) else {}
             trained = await self._step()
-            self._write(saved | trained | (await self._measure() if self._evaluation_due(steps) else {}))
+            self._write(
+                saved | trained | (await self._measure() if evaluation_due(self.state.version, self._evaluation.every, steps) else {})
+            )
         await self._save()
         return self.state
 
@@ -123,18 +126,6 @@ class SupervisedLoop:
         if score is not None and (self.state.best_heldout is None or score > self.state.best_heldout):
             self.state = replace(self.state, best_heldout=score, best_version=version)
         return metrics
-
-    def _evaluation_due(self, steps: int) -> bool:
-        every = self._evaluation.every
-        return self.state.version == steps or (every > 0 and self.state.version % every == 0)
-
-    @property
-    def _checkpoint_due(self) -> bool:
-        """Whether this version is to be saved. The one the run starts from needs none: it comes from a checkpoint."""
-        if self.state.version == self._start_version:
-            return False
-        new_best = self._checkpoint.best and self.state.best_version == self.state.version
-        return new_best or (self._checkpoint.every > 0 and self.state.version % self._checkpoint.every == 0)
 
     async def _save(self) -> dict[str, float]:
         with self._watch.stage("checkpoint"), part(CheckpointError, f"store, saving version {self.state.version}"):

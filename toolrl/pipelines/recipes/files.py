@@ -54,7 +54,7 @@ def read_table(path: Path) -> Table:
         of = path.parent.with_suffix(".yaml")  # the table whose folder it lies in says what is measured
         columns = content.get("columns", _content(of).get("columns", []) if of.is_file() else [])
         return Table(path.stem, row.title, (row,), _columns(path, columns), size=row.size)
-    _known(path, content, ("title", "rows", "columns", "compare", "note", "size", "benchmarks"))
+    _known(path, content, ("title", "rows", "columns", "compare", "note", "size"))
     names = _texts(path, "rows", content["rows"])
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"{path}: rows: got {names}; name one row or more, each once")

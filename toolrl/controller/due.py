@@ -1,0 +1,23 @@
+"""When a version is measured, and when it is saved: the same for both loops."""
+
+from __future__ import annotations
+
+from toolrl.config.schema import CheckpointConfig
+from toolrl.types import RunState, WeightVersion
+
+
+def evaluation_due(version: WeightVersion, every: int, last: int) -> bool:
+    """Whether a version is measured: the last one, and every so many.
+
+    >>> [evaluation_due(version, 2, 5) for version in (1, 2, 5)]
+    [False, True, True]
+    """
+    return version == last or (every > 0 and version % every == 0)
+
+
+def checkpoint_due(state: RunState, start: WeightVersion, config: CheckpointConfig) -> bool:
+    """Whether the present version is to be saved. The one the run starts from needs none: it comes from a checkpoint."""
+    if state.version == start:
+        return False
+    new_best = config.best and state.best_version == state.version
+    return new_best or (config.every > 0 and state.version % config.every == 0)
