@@ -44,6 +44,8 @@ def test_a_reply_has_the_text_and_both_lengths_of_what_was_drawn_with_the_asks_s
 
 def test_a_prompt_that_leaves_too_little_room_is_not_sampled_and_says_what_to_raise():
     pool = Pool()
-    with pytest.raises(ReplyError, match="prompt p: 61 tokens leave 39 of engine.max_model_len=100 for a completion of up to 40; raise it"):
+    with pytest.raises(
+        ReplyError, match=r"prompt p: 61 tokens leave 39 of engine\.max_model_len=100 for a completion of up to 40; raise it"
+    ):
         reply(pool, prompt_tokens=61, max_tokens=40)
     assert pool.draws == []

@@ -95,9 +95,8 @@ class SupervisedLoop:
         while self.state.version < steps:
             saved = await self._save() if checkpoint_due(self.state, self._start_version, self._checkpoint) else {}
             trained = await self._step()
-            self._write(
-                saved | trained | (await self._measure() if evaluation_due(self.state.version, self._evaluation.every, steps) else {})
-            )
+            due = evaluation_due(self.state.version, self._evaluation.every, steps)
+            self._write(saved | trained | (await self._measure() if due else {}))
         await self._save()
         return self.state
 

@@ -132,7 +132,24 @@ def measure(
     outcomes = tuple(Outcome(i, texts[i.id], benchmark.verdict(i, texts[i.id]), official.right.get(i.id)) for i in items)
     scores = score(benchmark.averages, outcomes, measures_of(benchmark), counts_of(turns))
     stored.write_items(folder, outcomes, replies, template, config.model.path)
-    content = {
+    truncated = sum(reply.finish_reason == "length" for reply in replies.values())
+    content = _content(config, benchmark, outcomes, scores, official, turns, truncated)
+    stored.write_scores(folder, content)
+    return Evaluated(config.model.path, outcomes, scores, official, folder, content)
+
+
+def _content(
+    config: EvaluateConfig,
+    benchmark: Benchmark,
+    outcomes: Sequence[Outcome],
+    scores: Scores,
+    official: Official,
+    turns: Official,
+    truncated: int,
+) -> dict[str, Any]:
+    """Return what scores.json holds."""
+    asked = {outcome.item.id for outcome in outcomes}
+    return {
         "benchmark": benchmark.name,
         "model": config.model.path,
         "items": len(outcomes),
@@ -142,12 +159,10 @@ def measure(
         "official_not_run": official.not_run,
         "official_note": " ".join(filter(None, (official.note, turns.note))),
         "multi_turn": dict(turns.right),
-        "known": {known.id: known.why for known in benchmark.known if known.id in texts},
-        "truncated": sum(reply.finish_reason == "length" for reply in replies.values()),
+        "known": {known.id: known.why for known in benchmark.known if known.id in asked},
+        "truncated": truncated,
         "toolrl": __version__,
     }
-    stored.write_scores(folder, content)
-    return Evaluated(config.model.path, outcomes, scores, official, folder, content)
 
 
 def comparisons(first: Path, second: Path, measure: str = "") -> list[tuple[str, Comparison]]:
