@@ -9,30 +9,15 @@ this process is interrupted.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from toolrl.errors import DeadlineError, RunError
+from toolrl.evaluation.confined import end, environment
 
 SCRIPT = Path(__file__).parent / "foreign" / "run_official.py"
-_PASSED = (
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-)
 
 
 def run_job(python: Path, job: Mapping[str, Any], *, folder: Path, log: Path, deadline_s: float) -> None:
@@ -49,7 +34,7 @@ def run_job(python: Path, job: Mapping[str, Any], *, folder: Path, log: Path, de
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env=_environment(folder),
+            env={**environment(), "BFCL_PROJECT_ROOT": str(folder), "HOME": str(folder), "OMP_NUM_THREADS": "1"},
             start_new_session=True,
         )
         try:
@@ -58,7 +43,7 @@ def run_job(python: Path, job: Mapping[str, Any], *, folder: Path, log: Path, de
             message = f"BFCL's own evaluator took longer than {deadline_s:.0f} s to {job['do']}: {last_lines(log)}; its whole output: {log}"
             raise DeadlineError(message) from error
         finally:
-            _end(process)
+            end(process)
     if process.returncode:
         message = (
             f"BFCL's own evaluator ended with {process.returncode} when asked to {job['do']}: {last_lines(log)}; its whole output: {log}"
@@ -70,15 +55,3 @@ def last_lines(log: Path, lines: int = 3) -> str:
     """Return the last lines of a file as one line."""
     found = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return " | ".join(found[-lines:])
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    return {**passed, "BFCL_PROJECT_ROOT": str(folder), "HOME": str(folder), "OMP_NUM_THREADS": "1"}
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of a process and its children."""
-    with suppress(ProcessLookupError):  # all of them have ended
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

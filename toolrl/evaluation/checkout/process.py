@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from toolrl.errors import RunError, UserError
+from toolrl.evaluation.confined import end, environment
 
 SCRIPT = Path(__file__).with_name("judge.py")
 START_S = 180.0
@@ -31,10 +31,6 @@ ANSWER_S = 30.0
 MAX_LOST = 20
 """Processes that may be lost before the whole is given up."""
 MAX_ANSWER_BYTES = 1 << 20
-_PASSED = (
-    "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "HF_HOME", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy",
-    "https_proxy", "no_proxy", "SSL_CERT_FILE",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +94,7 @@ class Checkout:
         """End the process and what it started."""
         if self._process is None:
             return
-        with suppress(ProcessLookupError):  # all of them have ended
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        end(self._process)
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # of a request that nobody read
             self._process.stdin.close()
@@ -124,7 +118,7 @@ class Checkout:
                     stdout=out,
                     stderr=out,
                     cwd=self._root,
-                    env={name: os.environ[name] for name in _PASSED if name in os.environ},
+                    env=environment("HOME", "HF_HOME", "HF_HUB_OFFLINE"),
                     pass_fds=(told,),
                     start_new_session=True,
                 )
