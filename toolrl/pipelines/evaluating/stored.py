@@ -32,8 +32,6 @@ SCORES = "scores.json"
 REPLIES = "replies.jsonl"
 OFFICIAL = "official"
 """Folder for the files of upstream's own evaluator."""
-OWN = ("category", "prompt", "official")
-"""What a row has beside the columns of a run's rollouts."""
 SCHEMA = pa.schema([*rollouts.SCHEMA, ("category", pa.string()), ("prompt", pa.string()), ("official", pa.bool_())])
 _FILES = frozenset({CONFIG, FILE_NAME, "prompts.parquet", REPLIES, SCORES, "rollouts", OFFICIAL})
 
