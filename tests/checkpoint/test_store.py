@@ -169,3 +169,19 @@ def test_a_full_disk_is_an_error_that_says_what_to_do_and_touches_nothing(store,
         store.write(state(2), fill_with("weights 2"))
     monkeypatch.undo()
     assert store.newest().state == state(1)
+
+
+@pytest.mark.parametrize("best", [False, True])
+def test_a_disk_that_will_be_too_full_is_found_before_anything_is_written(store, monkeypatch, best):
+    store.write(state(1), fill_with("w" * 1_000))
+    store.write_best(state(1), fill_with("w" * 1_000))
+    before, listed = store.newest(), names(store)
+    size = sum(file.stat().st_size for file in before.path.rglob("*") if file.is_file())
+    free = {"bytes": int(1.05 * size) - 1}
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**12, 10**12, free["bytes"]))
+    begin = store.begin_best if best else lambda: store.begin(WeightVersion(2))
+    with pytest.raises(CheckpointError, match=rf"needs about {int(1.05 * size):,} bytes, and {free['bytes']:,} are free"):
+        begin()
+    assert (store.newest(), names(store)) == (before, listed)
+    free["bytes"] += 1
+    assert begin().is_dir()

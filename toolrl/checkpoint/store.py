@@ -28,6 +28,8 @@ PREFIX = "version-"
 TMP = ".tmp-"
 OLD = ".old-"
 DIGEST_THREADS = 8
+SPARE = 1.05
+"""Times the size of the newest whole checkpoint: the room the next one is given, which is of the same size but for a few bytes."""
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +73,20 @@ class CheckpointStore:
         return self.commit(path, state)
 
     def begin(self, version: WeightVersion) -> Path:
-        """Return an empty folder to fill with the checkpoint of `version`. Leftovers of an earlier crash are cleared."""
-        return self._begin(f"{PREFIX}{version:08d}")
+        """Return an empty folder to fill with the checkpoint of `version`. Leftovers of an earlier crash are cleared.
+
+        Raises:
+            CheckpointError: The disk has no room for one as large as the newest; nothing was written.
+        """
+        path = self._begin(f"{PREFIX}{version:08d}")
+        self._require_room(path, next(filter(_is_marked, self._versions()), None))
+        return path
 
     def begin_best(self) -> Path:
-        """Return an empty folder to fill with the best weights."""
-        return self._begin(BEST)
+        """Return an empty folder to fill with the best weights. Raises as `begin` does, by the size of the best ones so far."""
+        path = self._begin(BEST)
+        self._require_room(path, self._folder / BEST)
+        return path
 
     def commit(self, path: Path, state: RunState) -> Path:
         """Make a folder from `begin` or `begin_best` a checkpoint of `state` and return where it is now.
@@ -146,6 +156,19 @@ class CheckpointStore:
         path.mkdir()
         return path
 
+    def _require_room(self, path: Path, like: Path | None) -> None:
+        """Foresee a full disk, before a rank writes a byte, by the size of a whole checkpoint `like` this one, if there is any."""
+        if like is None or not _is_marked(like):
+            return
+        needed = int(SPARE * sum(file.stat().st_size for file in like.rglob("*") if file.is_file()))
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            path.rmdir()
+            raise CheckpointError(
+                f"{self._folder}: a checkpoint needs about {needed:,} bytes, and {free:,} are free; free space there, then run again "
+                f"to resume from {like.name}"
+            )
+
     def _settle(self) -> None:
         """Finish or undo a replacement that a crash cut short."""
         for old in self._folder.glob(OLD + "*"):
@@ -169,6 +192,10 @@ class CheckpointStore:
             else:
                 (path / MARK).unlink(missing_ok=True)
                 shutil.rmtree(path)
+
+
+def _is_marked(path: Path) -> bool:
+    return (path / MARK).exists()
 
 
 def _manifest(folder: Path) -> dict[str, list[int | str]]:
