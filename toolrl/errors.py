@@ -14,7 +14,8 @@ ToolRLError
    ├─ WeightSyncError     learner and engines disagree on the weights
    ├─ CheckpointError     a checkpoint cannot be written or read
    ├─ DeadlineError       something did not answer in time; says what, who and how long
-   └─ NothingToLearnError every group of verdicts agrees: no advantage, no gradient
+   ├─ NothingToLearnError every group of verdicts agrees: no advantage, no gradient
+   └─ PreemptedError      the cluster wants its machines back (SIGTERM): exit code 75, and the same command goes on
 
 A wrong tool call by the *model* is none of these: it is a `Verdict`.
 """
@@ -94,3 +95,9 @@ class DeadlineError(RunError, TimeoutError):
 
 class NothingToLearnError(RunError):
     """Every group of verdicts agrees: no advantage, no gradient."""
+
+
+class PreemptedError(RunError):
+    """The run was asked to stop and has saved what it could; the same command goes on from there."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: a launcher may take it as "start me again"

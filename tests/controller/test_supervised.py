@@ -8,7 +8,7 @@ import pytest
 from toolrl.config.schema import CheckpointConfig
 from toolrl.config.sft import SftEvalConfig
 from toolrl.controller.supervised import SupervisedLoop, loss_metrics
-from toolrl.errors import LearnerError, RunError, WeightSyncError
+from toolrl.errors import LearnerError, PreemptedError, RunError, WeightSyncError
 from toolrl.testing.fakes import World
 from toolrl.types import RunState, StepReport
 
@@ -195,3 +195,20 @@ def test_with_one_token_each_the_error_is_that_of_a_plain_mean():
     mean = sum(losses) / 4
     stderr = math.sqrt(sum((loss - mean) ** 2 for loss in losses) / 3 / 4)
     assert loss_metrics([(loss, 1) for loss in losses]) == pytest.approx({"heldout/loss": mean, "heldout/loss_stderr": stderr})
+
+
+def test_a_preempted_run_finishes_its_step_saves_it_and_says_that_it_is_not_at_its_end():
+    world = World()
+    made, learner = loop(world)
+    enter = world.enter
+
+    def watched(what, number):
+        if (what, number) == ("step", 2):
+            made.preempt()
+        enter(what, number)
+
+    world.enter = watched
+    with pytest.raises(PreemptedError, match="version 3 of 5 is saved"):
+        asyncio.run(made.run(5))
+    assert [rows[0] for rows in learner.steps] == [0, 1, 2]
+    assert world.store.states[-1].version == 3

@@ -143,6 +143,8 @@ class CheckpointConfig:
     """Keep the weights of the best held-out reward too."""
     timeout_s: float = 1800.0
     """Longest wait for a checkpoint to be written or read."""
+    preempt_timeout_s: float = 300.0
+    """Longest time that a run takes to save and end after SIGTERM; set it below what the scheduler waits before it kills."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""When a version is measured, and when it is saved: the same for both loops."""
+"""When a version is measured, when it is saved, and whether it is the last: the same for both loops."""
 
 from __future__ import annotations
 
 from toolrl.config.schema import CheckpointConfig
+from toolrl.errors import PreemptedError
 from toolrl.types import RunState, WeightVersion
 
 
@@ -21,3 +22,9 @@ def checkpoint_due(state: RunState, start: WeightVersion, config: CheckpointConf
         return False
     new_best = config.best and state.best_version == state.version
     return new_best or (config.every > 0 and state.version % config.every == 0)
+
+
+def require_end(state: RunState, steps: int) -> None:
+    """Raise PreemptedError where a saved run is not at its last version."""
+    if state.version < steps:
+        raise PreemptedError(f"preempted: version {state.version} of {steps} is saved, and the same command goes on from there")

@@ -27,12 +27,20 @@ from dataclasses import replace
 from toolrl.algo.advantage import trajectories
 from toolrl.config.learning import AlgoConfig
 from toolrl.config.schema import CheckpointConfig, EvalConfig, LoopConfig
-from toolrl.controller.due import checkpoint_due, evaluation_due
+from toolrl.controller.due import checkpoint_due, evaluation_due, require_end
 from toolrl.controller.parts import first_failure, part
 from toolrl.controller.report import batch_metrics, rates
 from toolrl.controller.stopwatch import Stopwatch
 from toolrl.controller.window import Window
-from toolrl.errors import CheckpointError, LearnerError, NothingToLearnError, RolloutError, RunError, ScoringError, WeightSyncError
+from toolrl.errors import (
+    CheckpointError,
+    LearnerError,
+    NothingToLearnError,
+    RolloutError,
+    RunError,
+    ScoringError,
+    WeightSyncError,
+)
 from toolrl.protocols import Engines, Evaluator, Learner, PromptSource, RolloutLog, Scorer, Sink, Store, Weights
 from toolrl.types import Batch, RunState, Sampling, ScoredGroup, StepReport, TrainedGroup, WeightVersion
 
@@ -88,11 +96,17 @@ class Controller:
         self._watch = Stopwatch(clock)
         self._start_version = state.version
         self._writing: asyncio.Task[None] | None = None
+        self._preempted = asyncio.Event()
+
+    def preempt(self) -> None:
+        """Ask the run to end: a batch that is not complete is given up, one that trains is made live, and then all is saved."""
+        self._preempted.set()
 
     async def run(self, steps: int) -> RunState:
         """Train until version `steps` is live, evaluated and saved.
 
-        Raises the first failure of a part, the others as its notes; NothingToLearnError; CancelledError once every task has ended.
+        Raises the first failure of a part, the others as its notes; NothingToLearnError; PreemptedError once `preempt` was called and the
+        state is saved; CancelledError once every task has ended.
         """
         if self.state.version >= steps:
             return self.state
@@ -111,14 +125,27 @@ class Controller:
         while self.state.version < steps:
             window.fill(self.state.version, self._loop.prompts_per_batch, self._slots(steps))
             saved = await self._save() if checkpoint_due(self.state, self._start_version, self._checkpoint) else {}
-            self._write(saved | await self._next_version(window, steps, tasks))
+            batch = await self._batch_unless_preempted(window)
+            if batch is None:
+                break
+            self._write(saved | await self._next_version(batch, window, steps, tasks))
         window.close()
         await self._save()
+        require_end(self.state, steps)
 
-    async def _next_version(self, window: Window, steps: int, tasks: asyncio.TaskGroup) -> dict[str, float]:
-        """Take a batch, train it, make the weights live, and measure them if that is due. Returns the metrics of the new version."""
+    async def _batch_unless_preempted(self, window: Window) -> Batch | None:
+        """Wait for the next batch or for `preempt`, whichever comes first."""
         with self._watch.stage("wait_generation"):
-            batch = await self._next_batch(window)
+            waits = (asyncio.create_task(self._next_batch(window), name="next batch"), asyncio.create_task(self._preempted.wait()))
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+        return None if self._preempted.is_set() else await waits[0]
+
+    async def _next_version(self, batch: Batch, window: Window, steps: int, tasks: asyncio.TaskGroup) -> dict[str, float]:
+        """Train `batch`, make the weights live, and measure them if that is due. Returns the metrics of the new version."""
         metrics = batch_metrics(batch, self._algo, max_tokens=self._sampling.max_tokens, max_staleness=self._loop.max_staleness)
         metrics |= {"loop/groups_in_flight": float(window.unfinished)}
         with part(RolloutError, "engines, saying what they did"):

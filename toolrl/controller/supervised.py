@@ -21,7 +21,7 @@ from typing import Protocol
 
 from toolrl.config.schema import CheckpointConfig
 from toolrl.config.sft import SftEvalConfig
-from toolrl.controller.due import checkpoint_due, evaluation_due
+from toolrl.controller.due import checkpoint_due, evaluation_due, require_end
 from toolrl.controller.parts import part
 from toolrl.controller.stopwatch import Stopwatch
 from toolrl.errors import CheckpointError, LearnerError, RunError, WeightSyncError
@@ -84,20 +84,29 @@ class SupervisedLoop:
         self._store, self._sink = store, sink
         self._watch = Stopwatch(clock)
         self._start_version = state.version
+        self._preempted = False
+
+    def preempt(self) -> None:
+        """Ask the run to end: the step it is taking is finished, and then all is saved."""
+        self._preempted = True
 
     async def run(self, steps: int) -> RunState:
-        """Train until `steps` optimizer steps are taken, measured and saved. Raises the failure of a part."""
+        """Train until `steps` optimizer steps are taken, measured and saved.
+
+        Raises the failure of a part, and PreemptedError once `preempt` was called and the state is saved.
+        """
         if self.state.version >= steps:
             return self.state
         if self.state.version == 0 and (metrics := await self._measure()):
             self._write(metrics)
         self._watch.lap()
-        while self.state.version < steps:
+        while self.state.version < steps and not self._preempted:
             saved = await self._save() if checkpoint_due(self.state, self._start_version, self._checkpoint) else {}
             trained = await self._step()
             due = evaluation_due(self.state.version, self._evaluation.every, steps)
             self._write(saved | trained | (await self._measure() if due else {}))
         await self._save()
+        require_end(self.state, steps)
         return self.state
 
     async def _step(self) -> dict[str, float]:

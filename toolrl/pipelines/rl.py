@@ -40,6 +40,7 @@ from toolrl.monitor.rundir import RunFolder, check
 from toolrl.pipelines import closing
 from toolrl.pipelines.fleet import Fleet
 from toolrl.pipelines.inputs import Inputs, load_inputs
+from toolrl.pipelines.preemption import Preemption
 from toolrl.pipelines.sinks import open_sinks
 from toolrl.pipelines.store import RunStore, export_final
 from toolrl.types import RunState, Sampling
@@ -75,14 +76,21 @@ def train(config: RlConfig, session: Session) -> dict[str, Any]:
             folder.summary.unlink(missing_ok=True)  # it is written last: a run that has one has ended
             print(closing.opening(config, inputs, newest), flush=True)
             with session.stage(config.cluster, bundles_of(config)) as stage:
-                asyncio.run(_train(config, inputs, folder, stage, store, newest))
+                preemption = Preemption(config.checkpoint.preempt_timeout_s)
+                asyncio.run(preemption.watch(_train(config, inputs, folder, stage, store, newest, preemption)))
             closing.finish(folder, store)
         summary: dict[str, Any] = json.loads(folder.summary.read_text())
     return summary
 
 
 async def _train(
-    config: RlConfig, inputs: Inputs, folder: RunFolder, stage: Stage, store: CheckpointStore, newest: Checkpoint | None
+    config: RlConfig,
+    inputs: Inputs,
+    folder: RunFolder,
+    stage: Stage,
+    store: CheckpointStore,
+    newest: Checkpoint | None,
+    preemption: Preemption,
 ) -> None:
     """Start the actors, bring them to where the run stands, and train to its end."""
     start = time.monotonic()
@@ -119,6 +127,7 @@ async def _train(
             sink=sinks,
             state=state,
         )
+        preemption.ask(controller.preempt)
         await controller.run(config.run.steps)
         await export_final(fleet.group, inputs.template, folder.path, timeout_s=config.checkpoint.timeout_s)
     finally:

@@ -28,6 +28,7 @@ from toolrl.data.template import FILE_NAME
 from toolrl.monitor.rundir import RunFolder, check
 from toolrl.pipelines.closing import started
 from toolrl.pipelines.inputs import start_model
+from toolrl.pipelines.preemption import Preemption
 from toolrl.pipelines.sinks import open_sinks
 from toolrl.pipelines.store import RunStore, export_final
 from toolrl.pipelines.supervised import closing
@@ -66,13 +67,21 @@ def train(config: SftConfig, session: Session) -> dict[str, Any]:
                 folder.summary.unlink(missing_ok=True)  # it is written last: a run that has one has ended
                 print(closing.opening(inputs, newest), flush=True)
                 with session.stage(config.cluster, bundles(config)) as stage:
-                    asyncio.run(_train(inputs, folder, stage, store, newest))
+                    preemption = Preemption(config.checkpoint.preempt_timeout_s)
+                    asyncio.run(preemption.watch(_train(inputs, folder, stage, store, newest, preemption)))
                 closing.finish(folder, store)
             summary: dict[str, Any] = json.loads(folder.summary.read_text())
     return summary
 
 
-async def _train(inputs: SupervisedInputs, folder: RunFolder, stage: Stage, store: CheckpointStore, newest: Checkpoint | None) -> None:
+async def _train(
+    inputs: SupervisedInputs,
+    folder: RunFolder,
+    stage: Stage,
+    store: CheckpointStore,
+    newest: Checkpoint | None,
+    preemption: Preemption,
+) -> None:
     """Start the actors, bring them to where the run stands, and train to its end."""
     config, start = inputs.config, time.monotonic()
     crew = await Crew.start(inputs, stage)
@@ -94,6 +103,7 @@ async def _train(inputs: SupervisedInputs, folder: RunFolder, stage: Stage, stor
             sink=sinks,
             state=state,
         )
+        preemption.ask(loop.preempt)
         await loop.run(config.run.steps)
         await export_final(crew.group, inputs.template, folder.path, timeout_s=config.checkpoint.timeout_s)
     finally:
