@@ -65,7 +65,8 @@ ABOVE_ZERO = (
     "sampling.top_p", "engine.kv_cache_gib", "engine.gpu_memory_utilization", "engine.cpus",
     "engine.start_timeout_s", "engine.sample_timeout_s", "reward.cpus_per_worker", "reward.deadline_s", "algo.advantage_eps",
     "algo.importance_cap", "learner.lora_alpha",
-    "checkpoint.preempt_timeout_s", "learner.lr", "learner.muon_lr", "learner.cpus_per_rank", "learner.start_timeout_s", "learner.step_timeout_s",
+    "checkpoint.preempt_timeout_s",
+    "learner.lr", "learner.muon_lr", "learner.cpus_per_rank", "learner.start_timeout_s", "learner.step_timeout_s",
     "weights.parity_bound", "weights.timeout_s", "checkpoint.timeout_s", "cluster.placement_timeout_s", "endpoint.timeout_s",
 )  # fmt: skip
 
