@@ -10,6 +10,7 @@ import pytest
 from toolrl.algo.advantage import trajectories
 from toolrl.config.learning import AlgoConfig
 from toolrl.errors import RunFolderError
+from toolrl.monitor.outcomes import Entry, Outcome, entries_of
 from toolrl.monitor.rollouts import GROUPS_AT_A_TIME, SCHEMA, RolloutWriter, files, find, read, stream
 from toolrl.testing.fakes import World, as_trained
 from toolrl.types import Batch, Completion, Draw, Group, Prompt, Reason, Sampling, ScoredGroup, Verdict, VersionSpan
@@ -66,6 +67,8 @@ def test_a_row_says_everything_about_its_completion(tmp_path):
         "sample": 1,
         "attempt": 2,
         "trained": True,
+        "outcome": "trained",
+        "outcome_reason": None,
         "prompt_id": "p9",
         "engine": "e0",
         "reward": 0.0,
@@ -89,6 +92,25 @@ def test_a_row_says_everything_about_its_completion(tmp_path):
     }
     assert rows[5]["reward"] is None
     assert pq.ParquetFile(tmp_path / "version-000005.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_each_row_says_how_its_draw_ended(tmp_path):
+    barred = Verdict(None, "quarantined")
+    batch = Batch(
+        4, trajectories(ALGO, [hand_made(6, [barred, barred]), hand_made(7, [RIGHT, WRONG]), hand_made(8, [barred, RIGHT])], 0),
+        (hand_made(5, [WRONG, WRONG]), hand_made(4, [barred, barred])),
+    )  # fmt: skip
+    entries = [Entry(hand_made(3, [RIGHT, WRONG]), Outcome.DISCARDED, "loss not finite"), *entries_of(batch)]
+    asyncio.run(writer(tmp_path).write_entries(5, entries, as_trained(batch)))
+    rows = [row for row in read(tmp_path).to_pylist() if row["sample"] == 0]
+    assert [(row["draw"], row["outcome"], row["outcome_reason"], row["trained"]) for row in rows] == [
+        (3, "discarded", "loss not finite", False),
+        (4, "quarantined", None, False),  # replaced
+        (5, "dull", None, False),
+        (6, "quarantined", None, True),  # left in its batch, with advantage 0
+        (7, "trained", None, True),
+        (8, "trained", None, True),  # one verdict is no quarantine
+    ]
 
 
 def test_without_tokens_texts_and_verdicts_stay(tmp_path):
@@ -222,6 +244,14 @@ def test_a_file_that_no_run_wrote_is_refused_in_one_message(tmp_path):
     pq.write_table(pa.table({"draw": [1]}), tmp_path / "version-000002.parquet")
     with pytest.raises(RunFolderError, match=r"version-000002\.parquet: no column sample, text"):
         find(tmp_path, 5, ["draw", "sample", "text"])
+    rows = pq.read_table(tmp_path / "version-000003.parquet")
+    pq.write_table(rows.set_column(0, "version", rows.column("version").cast("string")), tmp_path / "version-000003.parquet")
+    with pytest.raises(RunFolderError, match=r"version-000003\.parquet: no column version"):  # one of another type
+        list(stream(tmp_path, ["version"], (3,)))
+    whole = (tmp_path / "version-000001.parquet").read_bytes()
+    (tmp_path / "version-000001.parquet").write_bytes(b"PAR1" + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
+    with pytest.raises(RunFolderError, match=r"version-000001\.parquet: not a readable Parquet file"):  # its footer is whole
+        list(stream(tmp_path, ["draw", "text"], (1,)))
     (tmp_path / "version-000001.parquet").write_bytes(b"PAR1")
     with pytest.raises(RunFolderError, match="not a readable Parquet file"):
         read(tmp_path, ["draw"])

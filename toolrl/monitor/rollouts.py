@@ -12,6 +12,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ import pyarrow.parquet as pq
 
 from toolrl.errors import RunFolderError
 from toolrl.monitor.durable import aside_of, publish
-from toolrl.types import Batch, Group, ScoredGroup, TrainedGroup, Trajectory, Verdict
+from toolrl.monitor.outcomes import Entry, entries_of
+from toolrl.types import Batch, Group, TrainedGroup, Verdict
 
 GROUPS_AT_A_TIME = 32
 """Groups whose token arrays are in memory at once."""
@@ -36,7 +38,9 @@ SCHEMA = pa.schema(
         ("draw", pa.int64()),
         ("sample", pa.int32()),
         ("attempt", pa.int32()),
-        ("trained", pa.bool_()),  # false: a dull group that was replaced
+        ("trained", pa.bool_()),  # whether its group was in the batch
+        ("outcome", pa.string()),  # how its draw ended: see `outcomes`
+        ("outcome_reason", pa.string()),  # why it was discarded; null: it was not
         ("prompt_id", pa.string()),
         ("engine", pa.string()),
         ("reward", pa.float64()),  # null: the verifier failed
@@ -81,21 +85,24 @@ class RolloutWriter:
 
     async def write(self, batch: Batch, trained: Mapping[int, TrainedGroup]) -> None:
         """Write the file of the version that `batch` made."""
-        entries: list[Trajectory | ScoredGroup] = sorted((*batch.trajectories, *batch.dropped), key=lambda entry: _scored(entry).group.draw)
-        file = _File(self._folder / file_name(batch.version + 1))
+        await self.write_entries(batch.version + 1, entries_of(batch), trained)
+
+    async def write_entries(self, version: int, entries: Sequence[Entry], trained: Mapping[int, TrainedGroup]) -> None:
+        """Write the file of `version`: every draw that ended with it, in draw order, and how those of the batch were trained."""
+        file = _File(self._folder / file_name(version))
         in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
         try:
             for start in range(0, len(entries), GROUPS_AT_A_TIME):
                 chunk = entries[start : start + GROUPS_AT_A_TIME]
                 groups = await self._groups(chunk)
-                await in_thread(self._add, file, batch.version + 1, chunk, groups, trained)
+                await in_thread(self._add, file, version, chunk, groups, trained)
             await in_thread(file.publish)
         finally:
             await in_thread(file.abandon)
 
-    async def _groups(self, chunk: Sequence[Trajectory | ScoredGroup]) -> dict[int, Group]:
+    async def _groups(self, chunk: Sequence[Entry]) -> dict[int, Group]:
         """Fetch those that are kept whole, by draw."""
-        refs = [_scored(entry).group for entry in chunk]
+        refs = [entry.scored.group for entry in chunk]
         handles = [ref.handle for ref in refs if self._keep != "share" or ref.draw % SHARE == 0]
         return {group.draw.number: group for group in await self._fetch(handles)} if handles else {}
 
@@ -103,16 +110,16 @@ class RolloutWriter:
         self,
         file: _File,
         version: int,
-        chunk: Sequence[Trajectory | ScoredGroup],
+        chunk: Sequence[Entry],
         groups: Mapping[int, Group],
         trained: Mapping[int, TrainedGroup],
     ) -> None:
-        draws = [_scored(entry).group.draw for entry in chunk]
+        draws = [entry.scored.group.draw for entry in chunk]
         tokens = self._keep != "no_tokens"
         rows = (
             row
             for draw, entry in zip(draws, chunk, strict=True)
-            for row in _rows(_scored(entry), trained.get(draw), groups.get(draw), tokens=tokens)
+            for row in _rows(entry, trained.get(draw), groups.get(draw), tokens=tokens)
         )
         file.add([{"version": version, "attempt": self._attempt, **row} for row in rows])
 
@@ -162,10 +169,14 @@ def stream(folder: Path, columns: Sequence[str] | None = None, versions: Contain
     Raises RunFolderError.
     """
     for version, path in files(folder).items():
-        if versions is not None and version not in versions:
-            continue
-        with _open(path, columns or SCHEMA.names) as file:
-            yield version, file.read(columns)
+        if versions is None or version in versions:
+            yield version, read_file(path, columns or SCHEMA.names)
+
+
+def read_file(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Return the rows of one file in draw order, `columns` of them. Raises RunFolderError where it is none that a run wrote."""
+    with _open(path, columns) as file, _readable(path):
+        return file.read(list(columns))
 
 
 def find(folder: Path, draw: int, columns: Sequence[str]) -> pa.Table:
@@ -174,7 +185,7 @@ def find(folder: Path, draw: int, columns: Sequence[str]) -> pa.Table:
     Files and row groups that cannot hold it are not read.
     """
     for path in files(folder).values():
-        with _open(path, columns) as file:
+        with _open(path, columns) as file, _readable(path):
             groups = [group for group in range(file.num_row_groups) if _may_hold(file.metadata.row_group(group), draw)]
             rows = file.read_row_groups(groups, columns)
         if (rows := rows.filter(pc.equal(rows.column("draw"), draw))).num_rows:
@@ -183,15 +194,23 @@ def find(folder: Path, draw: int, columns: Sequence[str]) -> pa.Table:
 
 
 def _open(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
-    """Open the file of a version. Raises RunFolderError where it is none, or lacks one of `columns`."""
-    try:
+    """Open the file of a version. Raises RunFolderError where it is none, or one of `columns` is missing or of another type."""
+    with _readable(path):
         file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RunFolderError(f"{path}: not a readable Parquet file ({error}); put back the file that the run wrote") from error
-    if missing := [name for name in columns if name not in file.schema_arrow.names]:
+        found = file.schema_arrow
+    if missing := [name for name in columns if name not in found.names or found.field(name).type != SCHEMA.field(name).type]:
         file.close()
         raise RunFolderError(f"{path}: no column {', '.join(missing)}; the file is not of this run, or of another version of toolrl")
     return file
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say of which file it is whatever Arrow finds wrong with it. Raises RunFolderError."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise RunFolderError(f"{path}: not a readable Parquet file ({error}); put back the file that the run wrote") from error
 
 
 def _may_hold(group: pq.RowGroupMetaData, draw: int) -> bool:
@@ -199,19 +218,17 @@ def _may_hold(group: pq.RowGroupMetaData, draw: int) -> bool:
     return statistics is None or statistics.min <= draw <= statistics.max
 
 
-def _scored(entry: Trajectory | ScoredGroup) -> ScoredGroup:
-    return entry.scored if isinstance(entry, Trajectory) else entry
-
-
-def _rows(scored: ScoredGroup, trained: TrainedGroup | None, group: Group | None, *, tokens: bool) -> list[dict[str, Any]]:
-    """Return a row for each completion; `trained` is None for a replaced group, `group` where only verdicts are kept."""
-    ref = scored.group
+def _rows(entry: Entry, trained: TrainedGroup | None, group: Group | None, *, tokens: bool) -> list[dict[str, Any]]:
+    """Return a row for each completion; `trained` is None for a group outside the batch, `group` where only verdicts are kept."""
+    ref = entry.scored.group
     rows: list[dict[str, Any]] = []
-    for i, verdict in enumerate(scored.verdicts):
+    for i, verdict in enumerate(entry.scored.verdicts):
         row: dict[str, Any] = {
             "draw": ref.draw,
             "sample": i,
             "trained": trained is not None,
+            "outcome": str(entry.outcome),
+            "outcome_reason": entry.why or None,
             "prompt_id": ref.prompt_id,
             "engine": ref.engine,
             **verdict_columns(verdict),
