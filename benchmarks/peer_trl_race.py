@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from toolrl.actors.engine import EnginePool
 from toolrl.actors.learner import LearnerGroup, SenderSettings
+from toolrl.actors.pool import EnginePool
 from toolrl.actors.reward import ScorerPool
 from toolrl.actors.start import Stage
 from toolrl.actors.wait import objects
@@ -28,6 +28,7 @@ from toolrl.pipelines.rl import probes, sampling_of
 from toolrl.rollout.settings import EngineSettings
 from toolrl.types import RunState, WeightVersion
 from toolrl.weights.gate import Gate
+from toolrl.weights.membership import Membership
 from toolrl.weights.push import Publisher
 
 START_TIMEOUT_S, STEP_TIMEOUT_S = 240.0, 60.0
@@ -158,7 +159,8 @@ async def race(config: RlConfig, inputs: Inputs, stage: Stage, peer: Peer, steps
     gate, ours = Gate(), Ours()
     settings = [EngineSettings.from_config(config, inputs.model_path, f"engine-{i}") for i in range(config.engine.num)]
     engines = stage.engines(settings, config.engine, timeout_s=config.weights.timeout_s)
-    pool = EnginePool(engines, gate)
+    members = Membership(engines)
+    pool = EnginePool(engines, members, gate)
     rank = {
         "model": replace(config.model, path=inputs.model_path),
         "learner": config.learner,
@@ -169,7 +171,7 @@ async def race(config: RlConfig, inputs: Inputs, stage: Stage, peer: Peer, steps
         "total_steps": config.run.steps,
     }
     sender = SenderSettings(config.weights.backend, config.weights.bucket_mib * MIB, config.model.dtype, config.weights.timeout_s)
-    learner = LearnerGroup(stage.learners(config.learner, rank, sender), config.learner, engines, algo=config.algo)
+    learner = LearnerGroup(stage.learners(config.learner, rank, sender), config.learner, algo=config.algo)
     scorer = ScorerPool(lambda i: stage.reward_worker(i, inputs.verifier, config.reward), config.reward)
     drawn = probes(inputs, config.weights.probe_prompts, config.max_model_len - 1)
     limit_s = config.engine.sample_timeout_s
@@ -184,7 +186,7 @@ async def race(config: RlConfig, inputs: Inputs, stage: Stage, peer: Peer, steps
         engines=pool,
         scorer=scorer,
         learner=learner,
-        weights=Publisher(engines, learner, gate, config.weights, dtype=config.model.dtype, probes=drawn, drain_timeout_s=limit_s),
+        weights=Publisher(members, learner, gate, config.weights, dtype=config.model.dtype, probes=drawn, drain_timeout_s=limit_s),
         evaluator=turns,
         store=ours,
         rollout_log=RolloutWriter(

@@ -176,6 +176,7 @@ class Pushing:
         from toolrl.config.schema import WeightsConfig
         from toolrl.weights.client import EngineLink
         from toolrl.weights.gate import Gate
+        from toolrl.weights.membership import Membership
         from toolrl.weights.push import Publisher
         from toolrl.weights.sender import WeightSender
 
@@ -190,9 +191,9 @@ class Pushing:
         self.gate = Gate()
         self.probes = list(np.random.default_rng(0).integers(10, 1000, (4, 100)).astype(np.int32))
         config = WeightsConfig(timeout_s=60.0, **settings)
-        self.publisher = Publisher(engines, self, self.gate, config, dtype="float32", probes=self.probes, drain_timeout_s=60.0)
+        self.publisher = Publisher(Membership(engines), self, self.gate, config, dtype="float32", probes=self.probes, drain_timeout_s=60.0)
 
-    async def connect(self):
+    async def connect(self, engines):
         await asyncio.to_thread(self.sender.connect, "127.0.0.1", self._links, 30.0)
 
     async def send(self):

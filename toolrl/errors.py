@@ -11,7 +11,9 @@ ToolRLError
    ├─ ReplyError          one ask has no answer; others may have one
    ├─ ScoringError        the verifier pool cannot score
    ├─ LearnerError        the learner group failed
-   ├─ WeightSyncError     learner and engines disagree on the weights
+   │  └─ LearnerLostError a rank died or is silent: the group must be made anew
+   ├─ WeightSyncError     a push of weights failed
+   │  └─ DisagreementError learner and engines were found to hold different weights
    ├─ CheckpointError     a checkpoint cannot be written or read
    ├─ DeadlineError       something did not answer in time; says what, who and how long
    ├─ NothingToLearnError every group of verdicts agrees: no advantage, no gradient
@@ -81,8 +83,16 @@ class LearnerError(RunError):
     """The learner group failed."""
 
 
+class LearnerLostError(LearnerError):
+    """A rank died or is silent: the group can do nothing more, and must be made anew."""
+
+
 class WeightSyncError(RunError):
-    """Learner and engines disagree on the weights."""
+    """A push of weights failed."""
+
+
+class DisagreementError(WeightSyncError):
+    """Learner and engines were found to hold different weights."""
 
 
 class CheckpointError(RunError):

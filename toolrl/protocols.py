@@ -72,6 +72,10 @@ class Weights(Protocol):
         """Make the learner's present weights live as `version`, verified. Raises WeightSyncError."""
         ...
 
+    async def wanted(self) -> None:
+        """Return once an engine has come back that serves only after another push of the live version. Raises RolloutError."""
+        ...
+
 
 class Evaluator(Protocol):
     """Measures the live weights on held-out prompts."""

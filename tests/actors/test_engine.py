@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import ray
 
-from toolrl.actors.engine import EngineHandle, EnginePool
+from toolrl.actors.engine import EngineHandle
+from toolrl.actors.pool import EnginePool
 from toolrl.actors.wait import gather
 from toolrl.errors import RolloutError
 from toolrl.types import Completion, Draw, Group, Prompt, Sampling, VersionSpan, WeightVersion
 from toolrl.weights.gate import Gate
+from toolrl.weights.membership import Membership
 
 pytestmark = pytest.mark.stack
 SAMPLING = Sampling(n=2, temperature=1.0, top_p=1.0, max_tokens=5)
@@ -54,7 +56,10 @@ def engines(ray_cluster, make_engine_settings, tmp_path):
             return busy | {"running_max": float(len(self.draws)), "waiting_max": 0.0, "kv_use_max": 0.1 * len(self.draws)}
 
     actors = [ray.remote(StandIn).options(num_cpus=0, max_concurrency=100).remote() for _ in range(2)]
-    yield [EngineHandle(make_engine_settings(tmp_path, name=f"engine-{i}"), actor, timeout_s=20.0) for i, actor in enumerate(actors)]
+    yield [
+        EngineHandle(make_engine_settings(tmp_path, name=f"engine-{i}"), lambda actor=actor: actor, timeout_s=20.0)
+        for i, actor in enumerate(actors)
+    ]
     for actor in actors:
         ray.kill(actor)
 
@@ -68,7 +73,8 @@ async def seen(engines, *at_least):
 def test_a_draw_goes_to_the_engine_with_the_fewest_outstanding_tokens_and_waits_for_the_gate(engines):
     async def run():
         gate = Gate()
-        pool = EnginePool(engines, gate)
+        pool = EnginePool(engines, Membership(engines), gate)
+        pool.serve_as_loaded()
         long, *short = (asyncio.ensure_future(pool.sample(draw(i, tokens), SAMPLING)) for i, tokens in enumerate((50, 10, 10, 30)))
         await asyncio.sleep(0.1)
         assert await seen(engines, 0, 0) == [[], []]
@@ -93,7 +99,8 @@ def test_a_draw_that_is_given_up_or_fails_leaves_its_engine_free(engines):
     async def run():
         gate = Gate()
         gate.open()
-        pool = EnginePool(engines, gate)
+        pool = EnginePool(engines, Membership(engines), gate)
+        pool.serve_as_loaded()
         given_up = asyncio.ensure_future(pool.sample(draw(0, 10), SAMPLING))
         assert await seen(engines, 1, 0) == [[0], []]
         with pytest.raises(RolloutError, match="sampling draw 13: engine-1: ValueError: no room for draw 13"):

@@ -29,7 +29,7 @@ class Ray:
         monkeypatch.setattr(sessions, "granted", self.granted)
         monkeypatch.setattr(sessions, "live_nodes", lambda: (Node("here", 2.0, 0.0),))
         monkeypatch.setattr(sessions, "Stage", self.stage)
-        kept = lambda _, actor, timeout_s, started: SimpleNamespace(actor=actor, started=started)  # noqa: E731
+        kept = lambda _, make, timeout_s, kept: SimpleNamespace(actor=kept, started=True)  # noqa: E731
         monkeypatch.setattr(sessions, "EngineHandle", kept)
         monkeypatch.setattr(sessions, "_end", lambda engine: self.events.append(f"end {engine.actor}"))
 
@@ -55,7 +55,7 @@ class Ray:
             self.made += 1
             return [SimpleNamespace(actor=f"actor-{self.made}", started=False, settings=each) for each in settings]
 
-        return SimpleNamespace(engines=engines, group=group)
+        return SimpleNamespace(engines=engines, engine_maker=lambda settings, config: None, group=group)
 
 
 @pytest.fixture

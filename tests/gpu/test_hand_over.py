@@ -22,6 +22,7 @@ class Pair:
         from toolrl.config.schema import WeightsConfig
         from toolrl.weights.client import EngineLink
         from toolrl.weights.gate import Gate
+        from toolrl.weights.membership import Membership
         from toolrl.weights.push import Publisher
         from toolrl.weights.sender import WeightSender
         from toolrl.weights.turns import Turns
@@ -36,7 +37,7 @@ class Pair:
         self._links = [EngineLink("engine-0", 1, lambda method, *args: host.submit(getattr(self.engine, method)(*args)))]
         probes = list(np.random.default_rng(0).integers(10, 1000, (4, 100)).astype(np.int32))
         common = {"dtype": "bfloat16", "probes": probes, "drain_timeout_s": 60.0, "turns": self.turns}
-        self.publisher = Publisher([self.engine], self, self.gate, WeightsConfig(timeout_s=120.0), **common)
+        self.publisher = Publisher(Membership([self.engine]), self, self.gate, WeightsConfig(timeout_s=120.0), **common)
 
     async def onload(self):
         self.model.to("cuda")
@@ -46,7 +47,7 @@ class Pair:
             self.model.to("cpu")
             torch.cuda.empty_cache()
 
-    async def connect(self):
+    async def connect(self, engines):
         await asyncio.to_thread(self.sender.connect, "127.0.0.1", self._links, 60.0)
 
     async def send(self):

@@ -35,7 +35,8 @@ class Stage:
         for each in settings:
             actor = Actor(each.name, self.events, {})
             sleep = lambda level, call=actor.call: call.remote("sleep")  # noqa: E731
-            handles.append(SimpleNamespace(name=each.name, actor=actor, sleep=sleep, started=False))
+            start = lambda timeout_s, call=actor.call: call.remote("start")  # noqa: E731
+            handles.append(SimpleNamespace(name=each.name, actor=actor, sleep=sleep, start=start, started=False))
         return handles
 
     def reward_worker(self, index, verifier, config):

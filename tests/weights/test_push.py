@@ -7,15 +7,23 @@ import numpy as np
 import pytest
 
 from toolrl.config.schema import WeightsConfig
-from toolrl.errors import DeadlineError, LearnerError, WeightSyncError
+from toolrl.errors import DeadlineError, DisagreementError, LearnerError, LearnerLostError, RolloutError, WeightSyncError
 from toolrl.types import WeightVersion
 from toolrl.weights.gate import Gate
 from toolrl.weights.manifest import LoadReport, Manifest, TensorSpec
+from toolrl.weights.membership import EngineEvent, Membership
 from toolrl.weights.push import Publisher
 
 SENT = Manifest((TensorSpec("w", (2, 3), "float32", 24, 0), TensorSpec("b", (3,), "float32", 12, 0)))
 PROBES = [np.array([5, 6, 7], dtype=np.int32)]
 AFTER_SEND = ["manifest", "reset_caches", "commit 3", "resume"]
+
+
+class _Once:
+    """Trouble that is made when it is met."""
+
+    def __init__(self, make):
+        self.make = make
 
 
 class Party:
@@ -33,6 +41,8 @@ class Party:
         trouble = self.trouble.get(what.split()[0])
         if trouble == "silent":
             await asyncio.Event().wait()
+        if isinstance(trouble, _Once):
+            raise trouble.make()
         if trouble is not None:
             raise trouble
 
@@ -44,6 +54,7 @@ class Party:
 
 class RecordingEngine(Party):
     reports = (LoadReport("e worker 0", SENT, ()),)
+    dead = False
 
     async def pause(self, *, recompute):
         await self._do(f"pause recompute={recompute}")
@@ -61,9 +72,18 @@ class RecordingEngine(Party):
     async def resume(self):
         await self._do("resume")
 
+    async def health(self, *, timeout_s):
+        if self.dead:
+            raise RolloutError(f"{self.name} is dead")
+
 
 class RecordingLearner(Party):
-    async def connect(self):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.connected = []
+
+    async def connect(self, engines):
+        self.connected.append([engine.name for engine in engines])
         await self._do("connect")
 
     async def send(self):
@@ -74,12 +94,14 @@ class RecordingLearner(Party):
 class Scene:
     """A publisher among recording fakes."""
 
-    def __init__(self, *, engines=1, dtype="float32", **settings):
+    def __init__(self, *, engines=1, dtype="float32", replaced=False, **settings):
         self.gate, self.events = Gate(), []
         self.learner = RecordingLearner("learner", self.events, self.gate)
         self.engines = [RecordingEngine(f"engine-{i}", self.events, self.gate) for i in range(engines)]
         config = replace(WeightsConfig(timeout_s=0.05), **settings)
-        self.publisher = Publisher(self.engines, self.learner, self.gate, config, dtype=dtype, probes=PROBES, drain_timeout_s=0.05)
+        self.members = Membership(self.engines)
+        common = {"dtype": dtype, "probes": PROBES, "drain_timeout_s": 0.05, "replaced": replaced}
+        self.publisher = Publisher(self.members, self.learner, self.gate, config, **common)
 
     def publish(self, version=3):
         return asyncio.run(self.publisher.publish(WeightVersion(version)))
@@ -100,8 +122,8 @@ def test_the_order_of_a_push(in_flight, recompute):
         f"engine-0: pause recompute={recompute}",
         "learner: send",
         *[f"engine-0: {event}" for event in AFTER_SEND],
-        "learner: probe",
         "engine-0: probe",
+        "learner: probe",
     ]
     assert scene.gate.is_open
 
@@ -208,18 +230,21 @@ def test_a_probe_over_the_bound_leaves_the_gate_shut_and_names_the_engine_and_th
     assert scene.events[-1].endswith("probe")
 
 
-@pytest.mark.parametrize("phase", ["pause", "manifest", "reset_caches", "commit", "resume", "probe"])
-def test_an_engine_that_falls_silent_is_named_with_the_phase(phase):
+@pytest.mark.parametrize(
+    ("phase", "seconds"), [*((phase, "0.05") for phase in ("pause", "manifest", "reset_caches", "commit", "resume")), ("probe", "0.125")]
+)
+def test_an_engine_that_falls_silent_is_named_with_the_phase(phase, seconds):
     scene = Scene(engines=2)
     scene.engines[1].trouble[phase] = "silent"
-    assert scene.fails(DeadlineError) == f"push, {phase.replace('_', ' ')}: no answer from engine-1 within 0.05 s"
+    assert scene.fails(DeadlineError) == f"push, {phase.replace('_', ' ')}: no answer from engine-1 within {seconds} s"
 
 
-@pytest.mark.parametrize(("phase", "seconds"), [("connect", "0.0625"), ("send", "0.0625"), ("probe", "0.05")])
+@pytest.mark.parametrize(("phase", "seconds"), [("connect", "0.125"), ("send", "0.125"), ("probe", "0.05")])
 def test_a_learner_that_falls_silent_is_named_with_the_phase(phase, seconds):
     scene = Scene()
     scene.learner.trouble[phase] = "silent"
-    assert scene.fails(DeadlineError) == f"push, {phase}: no answer from learner within {seconds} s"
+    assert scene.fails(LearnerLostError) == f"push, {phase}: no answer from the learner within {seconds} s"
+    assert scene.members.states == {"engine-0": "stale"}
 
 
 def test_a_failure_is_raised_while_another_party_is_silent():
@@ -263,3 +288,77 @@ def test_in_bfloat16_the_first_push_sets_the_bound_for_the_next():
     scene.publish(0)
     scene.engines[0].logprobs = [np.array([-1.05, -2.05], dtype=np.float32)]
     assert "mean |Δ log p|" in scene.fails(WeightSyncError)
+
+
+@pytest.mark.parametrize("phase", ["pause", "send", "manifest", "reset_caches", "commit", "resume", "probe"])
+def test_an_engine_that_dies_in_a_push_breaks_it_and_the_push_is_made_again_with_a_new_group_and_those_that_are_left(phase):
+    scene = Scene(engines=2, replaced=True)
+    scene.publish(2)
+    victim = scene.learner if phase == "send" else scene.engines[1]
+
+    def dies():
+        scene.engines[1].dead = True
+        victim.trouble.clear()
+        return WeightSyncError("its process is gone")
+
+    victim.trouble[phase] = _Once(dies)
+    del scene.events[:]
+    report = scene.publish(3)
+    assert (report.version, scene.gate.is_open) == (3, True)
+    assert scene.members.states == {"engine-0": "healthy", "engine-1": "dead"}
+    second = scene.events[scene.events.index("learner: connect") :]
+    assert not [event for event in second if event.startswith("engine-1")], "the dead one is left out"
+    assert [event for event in second if event.startswith("engine-0")] == [
+        "engine-0: pause recompute=True", *(f"engine-0: {event}" for event in AFTER_SEND), "engine-0: probe",
+    ]  # fmt: skip
+    assert scene.learner.connected == [["engine-0", "engine-1"], ["engine-0"]]
+
+
+def test_a_transfer_group_is_formed_again_only_when_members_change():
+    scene = Scene(engines=2, replaced=True)
+    scene.publish(1)
+    scene.publish(2)
+    scene.members.note(scene.engines[0], EngineEvent.LOST)
+    scene.publish(3)
+    scene.members.note(scene.engines[0], EngineEvent.RESTART)
+    scene.publish(4)
+    scene.members.note(scene.engines[0], EngineEvent.STARTED)
+    scene.publish(5)
+    assert scene.learner.connected == [["engine-0", "engine-1"], ["engine-1"], ["engine-0", "engine-1"]]
+    assert set(scene.members.states.values()) == {"healthy"}
+
+
+def test_engines_that_answer_are_stale_after_a_push_that_broke_too_often():
+    scene = Scene(engines=2, replaced=True)
+    scene.learner.trouble["send"] = WeightSyncError("the network is down")
+    assert scene.fails(WeightSyncError) == "the network is down"
+    assert scene.events.count("learner: send") == 3
+    assert scene.members.states == {"engine-0": "stale", "engine-1": "stale"}
+
+
+@pytest.mark.parametrize("trouble", ["manifest", "probe"])
+def test_a_disagreement_is_never_tried_again(trouble):
+    scene = Scene(replaced=True)
+    if trouble == "manifest":
+        scene.engines[0].reports = ()
+    else:
+        scene.engines[0].logprobs = [np.array([-1.0, -2.001], dtype=np.float32)]
+    scene.fails(DisagreementError)
+    assert scene.events.count("learner: send") == 1
+    assert scene.members.states == {"engine-0": "stale"}
+
+
+def test_an_engine_that_comes_back_is_wanted():
+    async def run():
+        scene = Scene(engines=2, replaced=True)
+        await scene.publisher.publish(WeightVersion(1))
+        wanted = asyncio.ensure_future(scene.publisher.wanted())
+        await asyncio.sleep(0)
+        assert not wanted.done()
+        for event in (EngineEvent.LOST, EngineEvent.RESTART, EngineEvent.STARTED):
+            scene.members.note(scene.engines[1], event)
+        await asyncio.wait_for(wanted, 1)
+        await scene.publisher.publish(WeightVersion(1))
+        assert scene.members.serving == tuple(scene.engines)
+
+    asyncio.run(run())

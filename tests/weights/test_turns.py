@@ -14,6 +14,7 @@ from toolrl.testing.fakes import World
 from toolrl.types import Batch, PushReport, RunState, Sampling, StepReport, WeightVersion
 from toolrl.weights.gate import Gate
 from toolrl.weights.manifest import LoadReport, Manifest, TensorSpec
+from toolrl.weights.membership import Membership
 from toolrl.weights.push import Publisher
 from toolrl.weights.turns import LearnerInTurn, StoreInTurn, Turns
 
@@ -29,7 +30,7 @@ PUSH = [
     "engine-0: reset_caches",
 ]
 """What a push does from the pause to the commit."""
-AFTER_COMMIT = ["engine-0: resume", "learner: probe", "engine-0: probe", "learner: offload parameters"]
+AFTER_COMMIT = ["engine-0: resume", "engine-0: probe", "learner: probe", "learner: offload parameters"]
 
 
 class Party:
@@ -81,6 +82,9 @@ class Engine(Party):
     async def resume(self):
         await self.do("resume")
 
+    async def health(self, *, timeout_s):
+        pass
+
     async def probe(self, sequences):
         assert self.loaded
         assert self.awake == {"weights", "kv_cache"}
@@ -102,7 +106,7 @@ class Group(Party):
         await self.do("offload parameters" if parameters else "offload optimizer")
         self.on_gpu = frozenset() if parameters else frozenset(("parameters",))
 
-    async def connect(self):
+    async def connect(self, engines):
         await self.do("connect")
 
     async def send(self):
@@ -140,7 +144,7 @@ class Scene:
         self.turns = Turns(self.engines, self.learner, self.gate, sleep_level=level, **limits)
         config = WeightsConfig(timeout_s=0.05)
         common = {"dtype": "float32", "probes": LOGPROBS, "drain_timeout_s": 0.05, "turns": self.turns}
-        self.publisher = Publisher(self.engines, self.learner, self.gate, config, **common)
+        self.publisher = Publisher(Membership(self.engines), self.learner, self.gate, config, **common)
         self.stepping = LearnerInTurn(self.learner, self.turns)
         self.store = StoreInTurn(self.learner, self.turns, self.publisher, last_version=last)
 
@@ -366,6 +370,9 @@ def loop(scene, *, steps, refill=False, dull=lambda number, version: False):
             report = await scene.publisher.publish(version)
             world.live = version
             return report
+
+        async def wanted(self) -> None:
+            await scene.publisher.wanted()
 
     class Trainer:
         async def step(self, batch) -> StepReport:

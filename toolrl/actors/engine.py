@@ -1,10 +1,7 @@
-"""Engines as Ray actors, and the pool that hands draws to them.
+"""Engines as Ray actors, and the handle by which the rest of a run knows one, whichever process it lives in by now.
 
-    sample(draw) ─> gate (shut while weights are pushed) ─> engine with the fewest outstanding tokens ─> GroupRef
-                                                                   └─ the Group stays in the object store
-
-A draw waits at the gate, then in vLLM: all free draws are in flight at once. The controller gets sizes, versions and a
-reference; token arrays go from the engine straight to the reward workers and learner ranks that ask for them.
+The controller gets sizes, versions and a reference; token arrays go from the engine straight to the reward workers and learner ranks that
+ask for them.
 """
 
 from __future__ import annotations
@@ -12,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import ray
 from numpy.typing import NDArray
 
-from toolrl.actors.wait import gather, one
+from toolrl.actors.wait import one
 from toolrl.errors import RolloutError, WeightSyncError
 from toolrl.rollout.settings import EngineSettings
 from toolrl.types import Draw, Group, GroupRef, Sampling, WeightVersion
-from toolrl.weights.gate import Gate
 from toolrl.weights.manifest import LoadReport
 
 MAX_CALLS = 100_000
@@ -61,16 +57,38 @@ class EngineActor:
 class EngineHandle:
     """One engine as the controller sees it: every call has a deadline, and its errors name the engine."""
 
-    def __init__(self, settings: EngineSettings, actor: Any, *, timeout_s: float, started: bool = False) -> None:
+    def __init__(self, settings: EngineSettings, make_actor: Callable[[], Any], *, timeout_s: float, kept: Any = None) -> None:
         self.name = settings.name
-        self.started = started
-        """Whether it has loaded a model; one that is kept from an earlier stage has, and its weights are those of that stage."""
+        self.started = kept is not None
+        """Whether it has loaded a model; one that is `kept` from an earlier stage has, and its weights are those of that stage."""
         self.num_workers = settings.tensor_parallel
-        self.actor = actor
+        self.incarnation = 1
+        """Counts the processes it has lived in."""
+        self._make_actor = make_actor
+        self.actor = make_actor() if kept is None else kept
         self.outstanding_tokens = 0
         """Most tokens its present draws may still take: how busy it is."""
         self._sample_timeout_s = settings.sample_timeout_s
         self._timeout_s = timeout_s
+
+    def renew(self) -> None:
+        """Kill its process, if there still is one, and create another, which has no weights yet; the calls of the old one fail."""
+        ray.kill(self.actor)
+        self.incarnation += 1
+        self.started = False
+        self.actor = self._make_actor()
+
+    async def start(self, *, timeout_s: float) -> None:
+        """Load the model, if it has none. Raises RolloutError, DeadlineError, or the UserError of a model that cannot be loaded."""
+        if not self.started:
+            reference = self.actor.call.remote("start")
+            await one("starting an engine", self.name, reference, timeout_s=timeout_s, error=RolloutError)
+            self.started = True
+
+    async def health(self, *, timeout_s: float) -> None:
+        """Return once its core has answered, behind no other work than a step. Raises RolloutError where it died, DeadlineError."""
+        reference = self.actor.call.remote("health")
+        await one("a health check", self.name, reference, timeout_s=timeout_s, error=RolloutError)
 
     async def sample(self, draw: Draw, sampling: Sampling) -> GroupRef:
         """Sample one draw; the group stays in the object store. Raises RolloutError or DeadlineError."""
@@ -134,39 +152,3 @@ class EngineHandle:
     async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         reference = self.actor.call.remote(method, *arguments, **options)
         return await one(f"engine {method}", self.name, reference, timeout_s=self._timeout_s, error=WeightSyncError)
-
-
-class EnginePool:
-    """Implements `protocols.Engines` over one or more engines."""
-
-    def __init__(self, engines: Sequence[EngineHandle], gate: Gate) -> None:
-        self._engines = tuple(engines)
-        self._gate = gate
-
-    async def start(self, *, timeout_s: float) -> None:
-        """Load the model into every engine that has none. Raises RolloutError or DeadlineError."""
-        calls = {engine.name: engine.actor.call.remote("start") for engine in self._engines if not engine.started}
-        if calls:
-            await gather("starting the engines", calls, timeout_s=timeout_s, error=RolloutError)
-        for engine in self._engines:
-            engine.started = True
-
-    async def sample(self, draw: Draw, sampling: Sampling) -> GroupRef:
-        """Sample one draw on the engine with the fewest outstanding tokens, once the gate is open."""
-        async with self._gate:
-            return await min(self._engines, key=lambda engine: engine.outstanding_tokens).sample(draw, sampling)
-
-    async def metrics(self) -> Mapping[str, float]:
-        """Return what all engines together did since the last call. Raises RolloutError."""
-        each = await asyncio.gather(*(engine.metrics() for engine in self._engines))
-        busy_s = max(stats["busy_s"] for stats in each)
-        tokens = sum(stats["generated_tokens"] for stats in each)
-        return {
-            "engine/generated_tokens": tokens,
-            "engine/busy_s": busy_s,
-            "engine/tokens_per_s": tokens / busy_s if busy_s else 0.0,
-            "engine/running_max": max(stats["running_max"] for stats in each),
-            "engine/waiting_max": max(stats["waiting_max"] for stats in each),
-            "engine/kv_use_max": max(stats["kv_use_max"] for stats in each),
-            "engine/preempted": sum(stats["preempted"] for stats in each),
-        }

@@ -22,7 +22,7 @@ from toolrl.actors.engine import EngineHandle
 from toolrl.actors.wait import fetch, gather, one
 from toolrl.algo.advantage import rewards
 from toolrl.config.learning import AlgoConfig, LearnerConfig
-from toolrl.errors import CheckpointError, LearnerError
+from toolrl.errors import CheckpointError, LearnerError, LearnerLostError
 from toolrl.learner.inspection import Inspection, Place, place_of
 from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, shard_batch, shard_demonstrations
 from toolrl.types import Batch, Group, StepReport, TrainedGroup
@@ -35,7 +35,6 @@ class LearnerGroup:
     Args:
         ranks: Actors of `LearnerActor`, rank 0 first.
         config: Settings of the group.
-        engines: Who receives the weights.
         algo: Which completions are trained, and whether the KL penalty goes into the reward; None in supervised training.
         max_tokens: `sampling.max_tokens`; of no use to supervised training.
     """
@@ -44,14 +43,12 @@ class LearnerGroup:
         self,
         ranks: Sequence[Any],
         config: LearnerConfig,
-        engines: Sequence[EngineHandle] = (),
         *,
         algo: AlgoConfig | None = None,
         max_tokens: int = 0,
     ) -> None:
         self._ranks = {f"learner-{i}": actor for i, actor in enumerate(ranks)}
         self._config = config
-        self._engines = tuple(engines)
         self._algo = algo or AlgoConfig()
         self._max_tokens = max_tokens
 
@@ -82,9 +79,9 @@ class LearnerGroup:
         found = await self._each("measuring demonstrations", "sft_losses", self._demonstration_shards(rows))
         return [loss for losses in found[:: self._config.sequence_parallel] for loss in losses]
 
-    async def connect(self) -> None:
-        """Form a transfer group with the engines, in place of the one before."""
-        links = [(engine.name, engine.num_workers, engine.actor) for engine in self._engines]
+    async def connect(self, engines: Sequence[EngineHandle]) -> None:
+        """Form a transfer group with `engines`, in place of the one before."""
+        links = [(engine.name, engine.num_workers, engine.actor) for engine in engines]
         await self._all("opening the weight transfer", "connect", links)
 
     async def send(self) -> Manifest:
@@ -143,11 +140,12 @@ class LearnerGroup:
     async def _each(self, what: str, method: str, shards: Sequence[Any], *arguments: Any) -> list[Any]:
         share = self._config.sequence_parallel  # consecutive ranks that compute the same shard together
         calls = {name: getattr(rank, method).remote(shards[i // share], *arguments) for i, (name, rank) in enumerate(self._ranks.items())}
-        return await gather(what, calls, timeout_s=self._config.step_timeout_s, error=LearnerError)
+        return await gather(what, calls, timeout_s=self._config.step_timeout_s, error=LearnerError, lost=LearnerLostError)
 
     async def _all(self, what: str, method: str, *arguments: Any, timeout_s: float | None = None) -> list[Any]:
         calls = {name: getattr(rank, method).remote(*arguments) for name, rank in self._ranks.items()}
-        return await gather(what, calls, timeout_s=timeout_s or self._config.step_timeout_s, error=LearnerError)
+        deadline_s = timeout_s or self._config.step_timeout_s
+        return await gather(what, calls, timeout_s=deadline_s, error=LearnerError, lost=LearnerLostError)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from toolrl.actors.engine import EnginePool
+from toolrl.actors.pool import EnginePool
 from toolrl.actors.wait import objects
 from toolrl.errors import ReplyError, RolloutError
 from toolrl.rollout.replies import Ask, Reply

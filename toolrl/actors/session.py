@@ -120,7 +120,10 @@ class _Room:
         same = len(settings) == len(self._settings) and all(map(interchangeable, settings, self._settings))
         if same and all(engine.started for engine in self._engines):
             kept = [engine.actor for engine in self._engines]
-            self._engines = [EngineHandle(s, actor, timeout_s=timeout_s, started=True) for s, actor in zip(settings, kept, strict=True)]
+            self._engines = [
+                EngineHandle(each, self._stage.engine_maker(each, config), timeout_s=timeout_s, kept=actor)
+                for each, actor in zip(settings, kept, strict=True)
+            ]
         else:
             for engine in self._engines:
                 _end(engine)

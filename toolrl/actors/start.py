@@ -9,7 +9,7 @@ learner rank asks for its whole GPU, and says which it got; the engine of the sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import ray
@@ -57,13 +57,17 @@ class Stage:
         """
         if self._room is not None:
             return self._room.engines(settings, config, timeout_s=timeout_s)
-        handles = []
-        for index, each in enumerate(settings):
-            gpus = float(each.tensor_parallel) if self._on_gpu and shared is None else 0.0
-            env = environment(each) | (visible(shared[index]) if shared is not None else {})
-            options = self._options(each.name, config.cpus, gpus, env) | {"max_concurrency": MAX_CALLS}
-            handles.append(EngineHandle(each, ray.remote(EngineActor).options(**options).remote(each), timeout_s=timeout_s))
-        return handles
+        gpus: Sequence[Sequence[str] | None] = shared or [None] * len(settings)
+        return [
+            EngineHandle(each, self.engine_maker(each, config, own), timeout_s=timeout_s) for each, own in zip(settings, gpus, strict=True)
+        ]
+
+    def engine_maker(self, settings: EngineSettings, config: EngineConfig, shared: Sequence[str] | None = None) -> Callable[[], Any]:
+        """Return what creates the actor of one engine, in its bundle, as often as it is called; `shared` as in `engines`."""
+        gpus = float(settings.tensor_parallel) if self._on_gpu and shared is None else 0.0
+        env = environment(settings) | (visible(shared) if shared is not None else {})
+        options = self._options(settings.name, config.cpus, gpus, env) | {"max_concurrency": MAX_CALLS}
+        return lambda: ray.remote(EngineActor).options(**options).remote(settings)
 
     def learners(self, config: LearnerConfig, rank_arguments: Mapping[str, Any], sender: SenderSettings | None) -> list[Any]:
         """Create the actors of the learner's ranks."""

@@ -11,16 +11,18 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from toolrl.errors import DeadlineError, RunError, ToolRLError
 
 
-async def gather(what: str, calls: Mapping[str, Awaitable[Any]], *, timeout_s: float, error: type[RunError]) -> list[Any]:
+async def gather(
+    what: str, calls: Mapping[str, Awaitable[Any]], *, timeout_s: float, error: type[RunError], lost: type[RunError] | None = None
+) -> list[Any]:
     """Return the results of `calls` (actor name -> object reference) in order.
 
     The first failure ends the wait. Raises DeadlineError naming who did not answer, the actor's own ToolRLError, or
-    `error` naming the actor and its exception.
+    `error` naming the actor and its exception; `lost`, where given, in place of both for an actor that is silent or has died.
     """
     tasks = {asyncio.ensure_future(awaited(call)): name for name, call in calls.items()}
     try:
@@ -30,10 +32,13 @@ async def gather(what: str, calls: Mapping[str, Awaitable[Any]], *, timeout_s: f
             task.cancel()
     for task in done:
         if failure := task.exception():
-            raise translate(f"{what}: {tasks[task]}", failure, error) from failure
+            kind = lost if lost is not None and isinstance(failure, RayActorError) else error
+            raise translate(f"{what}: {tasks[task]}", failure, kind) from failure
     if pending:
         missing = ", ".join(sorted(tasks[task] for task in pending))
-        raise DeadlineError(f"{what}: no answer within {timeout_s:g} s from {missing}; look at the actor's log, or raise the deadline")
+        raise (lost or DeadlineError)(
+            f"{what}: no answer within {timeout_s:g} s from {missing}; look at the actor's log, or raise the deadline"
+        )
     return [task.result() for task in tasks]
 
 

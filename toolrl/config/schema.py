@@ -83,6 +83,14 @@ class EngineConfig:
     """Longest wait for an engine to start."""
     sample_timeout_s: float = 1800.0
     """Longest wait for one group."""
+    min_num: int = 1
+    """Fewest engines that a run goes on with, where others cannot be replaced."""
+    max_restarts: int = 5
+    """Replacements of one engine that died or hung, in a run; then it is given up. 0: none."""
+    health_every_s: float = 10.0
+    """Time between two health checks of an engine, and the longest wait for one."""
+    health_timeout_s: float = 60.0
+    """An engine that answers no health check for so long is replaced; no less than one step of it may take."""
 
 
 @dataclass(frozen=True)

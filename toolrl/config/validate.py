@@ -46,6 +46,7 @@ CHOICES = {
 
 AT_LEAST_ONE = (
     "run.steps", "data.max_prompt_tokens", "data.max_tokens", "sampling.max_tokens", "engine.num", "engine.tensor_parallel",
+    "engine.min_num",
     "engine.max_num_seqs", "engine.threads", "reward.workers", "reward.groups_per_call", "loop.prompts_per_batch", "loop.rows_per_batch",
     "data.copy_warmup_rows",
     "loop.max_dull_in_row", "learner.num_ranks", "learner.minibatches", "learner.max_tokens_per_microbatch", "learner.threads",
@@ -54,6 +55,7 @@ AT_LEAST_ONE = (
     "endpoint.attempts",
 )  # fmt: skip
 AT_LEAST_ZERO = (
+    "engine.max_restarts",
     "engine.max_model_len", "reward.audit_rows", "loop.max_staleness", "algo.clip_low", "algo.clip_high", "algo.kl_coef",
     "algo.entropy_coef", "algo.loss_constant", "algo.overlong_buffer", "algo.importance_floor", "algo.mismatch_bound",
     "learner.lora_rank", "learner.persistent_elements", "learner.prefetch_elements",
@@ -63,7 +65,8 @@ AT_LEAST_ZERO = (
 )  # fmt: skip
 ABOVE_ZERO = (
     "sampling.top_p", "engine.kv_cache_gib", "engine.gpu_memory_utilization", "engine.cpus",
-    "engine.start_timeout_s", "engine.sample_timeout_s", "reward.cpus_per_worker", "reward.deadline_s", "algo.advantage_eps",
+    "engine.start_timeout_s", "engine.sample_timeout_s", "engine.health_every_s", "engine.health_timeout_s",
+    "reward.cpus_per_worker", "reward.deadline_s", "algo.advantage_eps",
     "algo.importance_cap", "learner.lora_alpha",
     "checkpoint.preempt_timeout_s",
     "learner.lr", "learner.muon_lr", "learner.cpus_per_rank", "learner.start_timeout_s", "learner.step_timeout_s",
@@ -203,6 +206,8 @@ def _engines(config: RlConfig | SftConfig, need: int) -> Iterator[str]:
     """Look at engines that the learner sends its weights to; `need` is the longest prompt and completion, in tokens."""
     if config.max_model_len < need:
         yield f"engine.max_model_len: got {config.max_model_len}, prompts and completions may have {need} tokens; set it to {need} or 0"
+    if config.engine.min_num > config.engine.num:
+        yield f"engine.min_num: got {config.engine.min_num} of engine.num={config.engine.num}; set it to that or less"
     if config.cluster.colocated:
         yield from _colocated(config)
     elif config.weights.backend == "ipc":

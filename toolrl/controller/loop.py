@@ -29,6 +29,7 @@ from toolrl.config.learning import AlgoConfig
 from toolrl.config.schema import CheckpointConfig, EvalConfig, LoopConfig
 from toolrl.controller.due import checkpoint_due, evaluation_due, require_end
 from toolrl.controller.parts import first_failure, part
+from toolrl.controller.rejoin import while_serving
 from toolrl.controller.report import batch_metrics, rates
 from toolrl.controller.stopwatch import Stopwatch
 from toolrl.controller.window import Window
@@ -136,13 +137,7 @@ class Controller:
     async def _batch_unless_preempted(self, window: Window) -> Batch | None:
         """Wait for the next batch or for `preempt`, whichever comes first."""
         with self._watch.stage("wait_generation"):
-            waits = (asyncio.create_task(self._next_batch(window), name="next batch"), asyncio.create_task(self._preempted.wait()))
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in waits:
-                    wait.cancel()
-        return None if self._preempted.is_set() else await waits[0]
+            return await while_serving(self._next_batch(window), self._weights, self._publish_again, given_up=self._preempted)
 
     async def _next_version(self, batch: Batch, window: Window, steps: int, tasks: asyncio.TaskGroup) -> dict[str, float]:
         """Train `batch`, make the weights live, and measure them if that is due. Returns the metrics of the new version."""
@@ -224,6 +219,9 @@ class Controller:
         with self._watch.stage("push"), part(WeightSyncError, f"weights, pushing version {version}"):
             return dict((await self._weights.publish(version)).metrics)
 
+    async def _publish_again(self) -> None:
+        await self._publish(self.state.version)
+
     async def _keep_rollouts(self, batch: Batch, trained: Mapping[int, TrainedGroup], tasks: asyncio.TaskGroup) -> None:
         """Start writing `batch`, once the one before is written: a slow disk slows the run instead of filling memory."""
         await self._rollouts_written()
@@ -244,7 +242,8 @@ class Controller:
         if self._evaluator is None:
             return {}
         with self._watch.stage("eval"), part(RunError, f"evaluation of version {self.state.version}"):
-            metrics = dict(await self._evaluator.evaluate(self.state.version))
+            measured = await while_serving(self._evaluator.evaluate(self.state.version), self._weights, self._publish_again)
+        metrics = dict(measured or {})
         reward = metrics.get("heldout/reward")
         if reward is not None and (self.state.best_heldout is None or reward > self.state.best_heldout):
             self.state = replace(self.state, best_heldout=reward, best_version=self.state.version)

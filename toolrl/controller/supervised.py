@@ -17,12 +17,14 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from toolrl.config.schema import CheckpointConfig
 from toolrl.config.sft import SftEvalConfig
 from toolrl.controller.due import checkpoint_due, evaluation_due, require_end
 from toolrl.controller.parts import part
+from toolrl.controller.rejoin import while_serving
 from toolrl.controller.stopwatch import Stopwatch
 from toolrl.errors import CheckpointError, LearnerError, RunError, WeightSyncError
 from toolrl.learner.packing import Demonstration
@@ -125,15 +127,20 @@ class SupervisedLoop:
             with self._watch.stage("eval"), part(LearnerError, f"learner, measuring version {version}"):
                 metrics |= loss_metrics(await self._learner.sft_losses(self._heldout))
         if self._weights is not None:
-            with self._watch.stage("push"), part(WeightSyncError, f"weights, pushing version {version}"):
-                metrics |= (await self._weights.publish(version)).metrics
-        if self._evaluator is not None:
+            metrics |= await self._publish(version)
+        if self._weights is not None and self._evaluator is not None:
             with self._watch.stage("eval"), part(RunError, f"evaluation of version {version}"):
-                metrics |= await self._evaluator.evaluate(version)
+                again = partial(self._publish, version)
+                metrics |= await while_serving(self._evaluator.evaluate(version), self._weights, again) or {}
         score = _score(metrics)
         if score is not None and (self.state.best_heldout is None or score > self.state.best_heldout):
             self.state = replace(self.state, best_heldout=score, best_version=version)
         return metrics
+
+    async def _publish(self, version: WeightVersion) -> Mapping[str, float]:
+        assert self._weights is not None
+        with self._watch.stage("push"), part(WeightSyncError, f"weights, pushing version {version}"):
+            return (await self._weights.publish(version)).metrics
 
     async def _save(self) -> dict[str, float]:
         with self._watch.stage("checkpoint"), part(CheckpointError, f"store, saving version {self.state.version}"):

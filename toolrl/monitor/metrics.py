@@ -67,6 +67,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("engine/waiting_max", "sequences", "Most sequences queued in an engine: it could use more room."),
     Metric("engine/kv_use_max", "share", "Largest share of an engine's key-value cache in use."),
     Metric("engine/preempted", "sequences", "Sequences preempted for want of key-value cache, or by a push."),
+    Metric(
+        "engine/serving", "engines", "Engines that get draws; fewer than `engine.num` while one is being replaced, or once it is given up."
+    ),
+    Metric("engine/replaced", "engines", "Processes of engines that died or hung and were replaced, since the run was started."),
+    Metric(
+        "engine/redrawn", "groups", "Draws that were lost with an engine and sampled again, with the same seeds, since the version before."
+    ),
     Metric("heldout/reward", "reward", "Mean reward on held-out prompts, sampled once each at `eval.temperature`."),
     Metric("heldout/stderr", "reward", "Standard error of `heldout/reward`."),
     Metric("heldout/greedy", "reward", "Mean reward on held-out prompts, greedy."),

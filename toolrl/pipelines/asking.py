@@ -15,8 +15,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
-from toolrl.actors.engine import EnginePool
 from toolrl.actors.placement import engine_bundles
+from toolrl.actors.pool import EnginePool
 from toolrl.actors.responder import EngineResponder
 from toolrl.actors.session import Session
 from toolrl.config.asking import DistillConfig, EvaluateConfig
@@ -30,6 +30,7 @@ from toolrl.rollout.settings import EngineSettings
 from toolrl.rollout.traffic import Traffic
 from toolrl.types import Sampling
 from toolrl.weights.gate import Gate
+from toolrl.weights.membership import Membership
 
 Asking = DistillConfig | EvaluateConfig
 Config = TypeVar("Config", DistillConfig, EvaluateConfig)
@@ -124,9 +125,10 @@ def _from_engines(
         engines = stage.engines(settings, config.engine, timeout_s=config.engine.sample_timeout_s)
         warm = [engine for engine in engines if engine.started]
         gate = Gate()
-        pool = EnginePool(engines, gate)
+        pool = EnginePool(engines, Membership(engines), gate)
         await pool.start(timeout_s=config.engine.start_timeout_s)
         await asyncio.gather(*(engine.load(model.path) for engine in warm))
+        pool.serve_as_loaded()
         gate.open()
         responder = EngineResponder(
             pool,

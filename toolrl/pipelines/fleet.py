@@ -15,15 +15,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from toolrl.actors.engine import EngineHandle, EnginePool
+from toolrl.actors.engine import EngineHandle
 from toolrl.actors.learner import LearnerGroup, SenderSettings
+from toolrl.actors.pool import EnginePool
 from toolrl.actors.start import Stage, gpus_of
+from toolrl.actors.supervisor import Supervisor
 from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
 from toolrl.pipelines.ranks import rank_arguments
 from toolrl.protocols import Learner, Store, Weights
 from toolrl.rollout.settings import EngineSettings
 from toolrl.weights.gate import Gate
+from toolrl.weights.membership import Membership
 from toolrl.weights.push import Publisher
 from toolrl.weights.turns import LearnerInTurn, StoreInTurn, Turns
 
@@ -36,6 +39,7 @@ class Fleet:
 
     config: RlConfig | SftConfig
     engines: Sequence[EngineHandle]
+    members: Membership[EngineHandle]
     pool: EnginePool
     group: LearnerGroup
     gate: Gate
@@ -53,11 +57,14 @@ class Fleet:
         settings = [replace(EngineSettings.from_config(config, model_path, n), stop_token_ids=tuple(stop_token_ids)) for n in names]
         engines = stage.engines(settings, config.engine, timeout_s=config.weights.timeout_s, shared=shared)
         gate = Gate()
-        group = LearnerGroup(ranks, config.learner, engines)
+        group = LearnerGroup(ranks, config.learner)
         if isinstance(config, RlConfig):
-            group = LearnerGroup(ranks, config.learner, engines, algo=config.algo, max_tokens=config.sampling.max_tokens)
+            group = LearnerGroup(ranks, config.learner, algo=config.algo, max_tokens=config.sampling.max_tokens)
         turns = _turns(config, engines, group, gate) if config.cluster.colocated else None
-        return cls(config, engines, EnginePool(engines, gate), group, gate, turns)
+        members = Membership(engines, minimum=config.engine.min_num)
+        # On shared GPUs a new engine would measure free memory in the learner's turn: there, an engine that is lost ends the run.
+        supervisor = Supervisor(engines, members, gate, config.engine) if turns is None and config.engine.max_restarts else None
+        return cls(config, engines, members, EnginePool(engines, members, gate, supervisor), group, gate, turns)
 
     async def start(self) -> None:
         """Load the model into engines and learner."""
@@ -74,10 +81,10 @@ class Fleet:
         """What trains batches."""
         return self.group if self.turns is None else LearnerInTurn(self.group, self.turns)
 
-    def publisher(self, probes: Sequence[NDArray[np.int32]]) -> Publisher:
+    def publisher(self, probes: Sequence[NDArray[np.int32]]) -> Publisher[EngineHandle]:
         """Return what makes versions live, verified with the sequences `probes`."""
         return Publisher(
-            self.engines,
+            self.members,
             self.group,
             self.gate,
             self.config.weights,
@@ -85,6 +92,7 @@ class Fleet:
             probes=probes,
             drain_timeout_s=self.config.engine.sample_timeout_s,
             turns=self.turns,
+            replaced=self.turns is None and self.config.engine.max_restarts > 0,
         )
 
     def store(self, store: Store, weights: Weights) -> Store:

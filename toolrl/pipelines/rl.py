@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolrl.actors.cluster import LOCAL, local_nodes
-from toolrl.actors.engine import EnginePool
 from toolrl.actors.placement import Placement, bundles_of, fit
+from toolrl.actors.pool import EnginePool
 from toolrl.actors.reward import ScorerPool
 from toolrl.actors.session import Session
 from toolrl.actors.start import Stage
@@ -133,6 +133,7 @@ async def _train(
     finally:
         sinks.close()
         await scorer.stop()
+        await fleet.pool.stop()
 
 
 def sampling_of(config: RlConfig) -> Sampling:

@@ -125,7 +125,8 @@ class VllmEngine:
         await self.resume()
 
     async def init_weight_transfer_engine(self, init_info: dict[str, Any]) -> None:
-        """Let the workers join the transfer group that `init_info` describes."""
+        """Let the workers join the transfer group that `init_info` describes; an update that was never finished is closed first."""
+        await self._llm.collective_rpc("abandon_update")
         await self._llm.init_weight_transfer_engine(WeightTransferInitRequest(init_info))
 
     async def start_weight_update(self) -> None:
@@ -160,6 +161,13 @@ class VllmEngine:
     def metrics(self) -> dict[str, float]:
         """Return what the engine did since the last call, by the names of `EngineStats`."""
         return self._stats.take()
+
+    async def health(self) -> None:
+        """Return once vLLM's core has answered, which it does between two steps. Raises RolloutError where it is dead."""
+        try:
+            await self._llm.is_paused()
+        except EngineDeadError as error:
+            raise RolloutError(f"{self.name}: its core died; its own log says why") from error
 
     async def shutdown(self) -> None:
         """End the engine's processes."""

@@ -69,6 +69,7 @@ class World:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        self.joining = asyncio.Event()
         self.prompts, self.engines, self.scorer = FakePrompts(self), FakeEngines(self), FakeScorer(self)
         self.learner, self.weights, self.evaluator = FakeLearner(self), FakeWeights(self), FakeEvaluator(self)
         self.store, self.rollout_log, self.sink = FakeStore(self), FakeRolloutLog(self), FakeSink(self)
@@ -198,7 +199,12 @@ class FakeWeights:
         world.now += 0.5
         await world.wait()
         world.enter("commit", version)
+        world.joining.clear()
         return PushReport(version, {"weights/parity_max_abs_dlogp": 1e-6})
+
+    async def wanted(self) -> None:
+        """Return once the world says that an engine joins."""
+        await self._world.joining.wait()
 
 
 class FakeEvaluator:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from toolrl.errors import WeightSyncError
+from toolrl.errors import DisagreementError
 
 CALIBRATION_FACTOR = 4.0
 """Away from float32, how many times the first push's mean |Δ log p| is still accepted."""
@@ -38,7 +38,7 @@ def parity(ours: Logprobs, theirs: Logprobs) -> Parity:
     """Compare log-probabilities [T - 1] of the same sequences. A value that is no number counts as infinitely far."""
     shapes = [a.shape for a in ours], [b.shape for b in theirs]
     if shapes[0] != shapes[1] or not shapes[0]:
-        raise WeightSyncError(f"probe: learner and engine answered with different lengths, {shapes[0]} and {shapes[1]}")
+        raise DisagreementError(f"probe: learner and engine answered with different lengths, {shapes[0]} and {shapes[1]}")
     delta = np.abs(np.concatenate(ours).astype(np.float64) - np.concatenate(theirs))
     delta = np.where(np.isnan(delta), np.inf, delta)
     return Parity(float(delta.max()), float(delta.mean()), delta.size)
@@ -58,10 +58,10 @@ class ParityBound:
         self._calibrated = self._exact
 
     def check(self, engine: str, seen: Parity) -> None:
-        """Raise WeightSyncError where `seen` is out of bounds."""
+        """Raise DisagreementError where `seen` is out of bounds."""
         value, what = (seen.max_abs, "largest") if self._exact else (seen.mean_abs, "mean")
         if value > self._bound:
-            raise WeightSyncError(
+            raise DisagreementError(
                 f"{engine}: {what} |Δ log p| between engine and learner is {value:.3g} nats, more than {self._bound:.3g} "
                 f"(mean {seen.mean_abs:.3g}, largest {seen.max_abs:.3g} over {seen.num_tokens} tokens): its weights are not the learner's"
             )

@@ -7,103 +7,52 @@ because a paused vLLM answers nothing. Where learner and engines share their GPU
 wake before the send, their key-value cache after it, and the learner leaves before the gate opens (`turns`). Every phase has a deadline
 and an error that names the phase and the parties. After any error the gate stays shut, and what was sampled since the commit must not be
 trained.
+
+An engine that dies or hangs in a push breaks it for all: the others are then STALE, the transfer group is torn down, and the whole push
+is made again, with those that are left and a new group. A disagreement of engine and learner is never tried again.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from itertools import count
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolrl.config.schema import WeightsConfig
-from toolrl.errors import WeightSyncError
+from toolrl.errors import DeadlineError, DisagreementError, LearnerLostError, ToolRLError, WeightSyncError
 from toolrl.types import PushReport, WeightVersion
 from toolrl.weights.gate import Gate
-from toolrl.weights.manifest import LoadReport, Manifest, differences
+from toolrl.weights.manifest import Manifest, differences
+from toolrl.weights.membership import EngineEvent, Membership
 from toolrl.weights.parity import Parity, ParityBound, parity
+from toolrl.weights.parties import E, PushLearner, Sharing
 from toolrl.weights.phase import phase
 
 T = TypeVar("T")
 
-SENDER_MARGIN = 1.25
-"""Times `weights.timeout_s`: how long the learner has. Its calls to the engines have the timeout itself, and name who is silent."""
+SENDER_MARGIN = 2.5
+"""Times `weights.timeout_s`: how long the learner has. Its calls to the engines and its broadcasts have the timeout itself, one after the
+other at worst, and name who is silent; a learner that says nothing even then is itself lost."""
+PUSH_ATTEMPTS = 3
+"""Pushes of one version, where engines are replaced: each that broke has cost an engine, or the network is at fault."""
 MAX_DIFFERENCES = 8
 """Differences of a manifest named in the error; the rest are counted."""
 
 
-class PushEngine(Protocol):
-    """An engine, as far as a push concerns it."""
-
-    @property
-    def name(self) -> str:
-        """What errors call it."""
-        ...
-
-    async def pause(self, *, recompute: bool) -> None:
-        """Stop sampling, keeping the requests; `recompute`: their keys and values are computed again after `resume`."""
-        ...
-
-    async def manifest(self) -> list[LoadReport]:
-        """Say what each worker was given."""
-        ...
-
-    async def reset_caches(self) -> None:
-        """Drop cached prefixes."""
-        ...
-
-    async def commit(self, version: WeightVersion) -> None:
-        """Label what is sampled from now on."""
-        ...
-
-    async def resume(self) -> None:
-        """Sample again."""
-        ...
-
-    async def probe(self, sequences: Sequence[NDArray[np.int32]]) -> list[NDArray[np.float32]]:
-        """Return the log-probabilities [T - 1] of each sequence, at temperature 1."""
-        ...
+logger = logging.getLogger(__name__)
 
 
-class PushLearner(Protocol):
-    """The learner group, as far as a push concerns it."""
-
-    async def connect(self) -> None:
-        """Form the transfer group with the engines."""
-        ...
-
-    async def send(self) -> Manifest:
-        """Send the weights and let the engines load them; returns what had to be sent."""
-        ...
-
-    async def probe(self, sequences: Sequence[NDArray[np.int32]]) -> list[NDArray[np.float32]]:
-        """Return the log-probabilities [T - 1] of each sequence, at temperature 1."""
-        ...
-
-
-class Sharing(Protocol):
-    """What a push does besides, where learner and engines share their GPUs."""
-
-    async def before_send(self) -> None:
-        """Make room for the engines' weights and let them be loaded."""
-        ...
-
-    async def after_send(self) -> None:
-        """Give the engines what else they need to sample."""
-        ...
-
-    async def before_open(self) -> None:
-        """Take the learner off the GPUs."""
-        ...
-
-
-class Publisher:
+class Publisher(Generic[E]):
     """Pushes and verifies; what the loop knows as `protocols.Weights`.
 
     Args:
-        engines: The engines, all of them.
+        members: The engines and their states; those that are present are pushed to.
         learner: The learner group.
         gate: The admission of draws; shut during a push, and for good after a failed one.
         settings: The section `weights` of the configuration.
@@ -111,12 +60,13 @@ class Publisher:
         probes: Sequences of a parity probe, of two tokens or more.
         drain_timeout_s: Longest wait for the requests in flight where `in_flight` is `drain`.
         turns: Who is on the GPUs when; None where learner and engines have their own.
+        replaced: Whether an engine that is lost will be replaced, so that a push may be tried again.
     """
 
     def __init__(
         self,
-        engines: Sequence[PushEngine],
-        learner: PushLearner,
+        members: Membership[E],
+        learner: PushLearner[E],
         gate: Gate,
         settings: WeightsConfig,
         *,
@@ -124,8 +74,11 @@ class Publisher:
         probes: Sequence[NDArray[np.int32]],
         drain_timeout_s: float,
         turns: Sharing | None = None,
+        replaced: bool = False,
     ) -> None:
-        self._engines = tuple(engines)
+        self._members = members
+        self._engines: tuple[E, ...] = ()
+        """Of the push that is made."""
         self._learner = learner
         self._gate = gate
         self._settings = settings
@@ -133,22 +86,62 @@ class Publisher:
         self._probes = tuple(probes)
         self._drain_timeout_s = drain_timeout_s
         self._turns = turns
-        self._connected = False
+        self._attempts = PUSH_ATTEMPTS if replaced else 1
+        self._connected: int | None = None
+        """The generation of members that the transfer group was formed with."""
         self._pushed = False
 
     async def publish(self, version: WeightVersion) -> PushReport:
-        """Make the learner's present weights live as `version`, verified.
+        """Make the learner's present weights live as `version`, verified, in every engine that is present.
 
         Raises:
-            WeightSyncError: Engine and learner disagree, or a party failed.
-            DeadlineError: A party did not answer in time.
+            DisagreementError: Engine and learner disagree.
+            LearnerLostError: The learner did not answer in time.
+            WeightSyncError, DeadlineError: An engine failed or did not answer in time, and it is not replaced, or too often.
         """
+        for attempt in count(1):
+            await self._members.until_present(None)
+            self._engines = self._members.present
+            try:
+                report = await self._push(version)
+            except (LearnerLostError, DisagreementError):
+                self._members.note_all(self._engines, EngineEvent.BROKEN)
+                raise
+            except (WeightSyncError, DeadlineError) as failure:
+                await self._sort_out()
+                if attempt >= self._attempts:
+                    raise
+                logger.warning("push of version %d broke, and is made again (%d of %d): %s", version, attempt, self._attempts, failure)
+            else:
+                self._members.note_all(self._engines, EngineEvent.VERIFIED)
+                self._gate.open()
+                return report
+        raise AssertionError
+
+    async def wanted(self) -> None:
+        """Return once an engine has come back and waits for the live version. Raises RolloutError where too few engines are left."""
+        await self._members.until_stale()
+
+    async def _sort_out(self) -> None:
+        """After a push that broke: who does not answer is lost, and whoever does has weights that nobody knows."""
+        timeout_s = self._settings.timeout_s
+        answers = await asyncio.gather(*(engine.health(timeout_s=timeout_s) for engine in self._engines), return_exceptions=True)
+        for engine, answer in zip(self._engines, answers, strict=True):
+            if isinstance(answer, ToolRLError):
+                self._members.note_all([engine], EngineEvent.LOST)
+            elif answer is not None:
+                raise answer
+        self._members.note_all(self._engines, EngineEvent.BROKEN)
+
+    async def _push(self, version: WeightVersion) -> PushReport:
+        """Push once, to the engines of this push; the gate is left shut."""
         clock = _Clock()
         sender_s = SENDER_MARGIN * self._settings.timeout_s
         self._gate.shut()
-        if not self._connected:
-            await self._phase("connect", {"learner": self._learner.connect()}, sender_s)
-        self._connected = False  # until this push is whole: a group that has failed is not used again
+        if self._connected != self._members.generation:
+            self._connected = self._members.generation
+            await self._learner_phase("connect", self._learner.connect(self._engines), sender_s)
+        connected, self._connected = self._connected, None  # until this push is whole: a group that has failed is not used again
         clock.lap("connect_s")
         if self._settings.in_flight == "drain":
             await self._phase("drain", {f"{self._gate.inside} draws in flight": self._gate.drained()}, self._drain_timeout_s)
@@ -158,10 +151,10 @@ class Publisher:
         if self._turns:
             await self._turns.before_send()
             clock.lap("wake_s")
-        sent = (await self._phase("send", {"learner": self._learner.send()}, sender_s))["learner"]
+        sent = await self._learner_phase("send", self._learner.send(), sender_s)
         clock.lap("send_s")
         await self._verify_manifests(sent)
-        self._connected = True
+        self._connected = connected
         if self._turns:
             await self._turns.after_send()
         await self._phase("reset caches", {e.name: e.reset_caches() for e in self._engines})
@@ -174,7 +167,6 @@ class Publisher:
             await self._turns.before_open()
             clock.lap("leave_s")
         self._pushed = True
-        self._gate.open()
         return PushReport(version, {**clock.metrics(), **_parity_metrics(seen), "weights/bytes": float(sent.num_bytes)})
 
     def _due(self, version: WeightVersion) -> bool:
@@ -187,17 +179,27 @@ class Publisher:
         found += [f"{name}: no worker reported" for name, workers in reports.items() if not workers]
         if found:
             more = f", and {len(found) - MAX_DIFFERENCES} more" if len(found) > MAX_DIFFERENCES else ""
-            raise WeightSyncError(f"the engines did not load what was sent: {'; '.join(found[:MAX_DIFFERENCES])}{more}")
+            raise DisagreementError(f"the engines did not load what was sent: {'; '.join(found[:MAX_DIFFERENCES])}{more}")
 
     async def _probe(self) -> list[Parity]:
-        answers = await self._phase(
-            "probe", {"learner": self._learner.probe(self._probes), **{e.name: e.probe(self._probes) for e in self._engines}}
-        )
+        learner = self._learner_phase("probe", self._learner.probe(self._probes), self._settings.timeout_s)
+        parties = {"learner": learner, **{e.name: e.probe(self._probes) for e in self._engines}}
+        answers = await self._phase("probe", parties, SENDER_MARGIN * self._settings.timeout_s)
         seen = {e.name: parity(answers["learner"], answers[e.name]) for e in self._engines}
         for name, value in seen.items():
             self._bound.check(name, value)
         self._bound.calibrate(list(seen.values()))
         return list(seen.values())
+
+    async def _learner_phase(self, name: str, doing: Awaitable[T], timeout_s: float) -> T:
+        """Await the learner. Raises LearnerLostError where it does not answer in time; engines have had their own deadlines by then."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return (await phase(f"push, {name}", {"learner": doing}, 2 * timeout_s))["learner"]
+        except TimeoutError as error:
+            if isinstance(error, ToolRLError):
+                raise
+            raise LearnerLostError(f"push, {name}: no answer from the learner within {timeout_s:g} s") from error
 
     async def _phase(self, name: str, parties: Mapping[str, Awaitable[T]], timeout_s: float | None = None) -> dict[str, T]:
         return await phase(f"push, {name}", parties, self._settings.timeout_s if timeout_s is None else timeout_s)

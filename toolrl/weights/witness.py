@@ -30,6 +30,8 @@ class Witness:
         rank: int
         model_runner: Any
         weight_transfer_engine: Any
+        _weight_update_active: bool
+        finish_weight_update: Any
 
     def watch_weights(self) -> None:
         """Start to listen. Call once, when the model is loaded."""
@@ -75,6 +77,11 @@ class Witness:
         finalize_layerwise_reload(model, config)
         self._received = []
         return lacking
+
+    def abandon_update(self) -> None:
+        """Close an update whose push broke before it was sent, or half way: vLLM begins no other before. A whole push must follow."""
+        if self._weight_update_active:
+            self.finish_weight_update()
 
     def take_load_report(self) -> dict[str, Any]:
         """Return what the last update brought, in plain values, and forget it: an update that never comes then reports nothing."""

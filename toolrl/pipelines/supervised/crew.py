@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from toolrl.actors.learner import LearnerGroup
 from toolrl.actors.placement import Bundle, bundles_of, learner_bundles
+from toolrl.actors.pool import EnginePool
 from toolrl.actors.reward import ScorerPool
 from toolrl.actors.start import Stage
 from toolrl.config.sft import SftConfig
@@ -38,6 +39,7 @@ class Measuring:
     weights: Weights
     evaluator: Evaluator
     scorer: ScorerPool
+    pool: EnginePool
     turns: Turns | None
     """None: engines and learner have devices of their own."""
 
@@ -77,9 +79,10 @@ class Crew:
         return StoreInTurn(store, self.measuring.turns, self.measuring.weights, last_version=0)
 
     async def stop(self) -> None:
-        """End the reward workers; the other actors go with their placement."""
+        """End the reward workers and the supervision of engines; the other actors go with their placement."""
         if self.measuring is not None:
             await self.measuring.scorer.stop()
+            await self.measuring.pool.stop()
 
 
 class LearnerInTurn:
@@ -113,4 +116,4 @@ def _measuring(inputs: SupervisedInputs, judged: Judged, fleet: Fleet, stage: St
     longest = min(PROBE_TOKENS, config.max_model_len - 1)
     publisher = fleet.publisher([row.token_ids[:longest] for row in inputs.train.rows[: config.weights.probe_prompts]])
     evaluator = HeldoutEvaluator(judged.draws, engines=fleet.pool, scorer=scorer, temperature=None, max_tokens=config.eval.max_tokens)
-    return Measuring(publisher, evaluator, scorer, fleet.turns)
+    return Measuring(publisher, evaluator, scorer, fleet.pool, fleet.turns)
