@@ -15,8 +15,9 @@ from toolrl.actors.reaper import MARK, reaped
 
 DRIVER = """
 import subprocess, sys
+from pathlib import Path
 from toolrl.actors.reaper import reaped
-with reaped():
+with reaped(Path(sys.argv[3]) if sys.argv[3:] else None):
     child = subprocess.Popen([sys.executable, "-c", sys.argv[2]], start_new_session=True, stdout=subprocess.PIPE, text=True)
     print(child.pid, child.stdout.readline(), flush=True)
     if sys.argv[1] == "wait":
@@ -41,9 +42,9 @@ def alive(pid):
         return False
 
 
-def start(end, child):
+def start(end, child, *folder):
     """Start a driver; return it, its child, and the number that the child prints."""
-    command = [sys.executable, "-c", DRIVER, end, child]
+    command = [sys.executable, "-c", DRIVER, end, child, *folder]
     driver = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     return driver, *map(int, driver.stdout.readline().split())
 
@@ -56,6 +57,18 @@ def test_a_child_in_a_session_of_its_own_ends_with_the_driver(end):
         os.kill(driver.pid, signal.SIGKILL)
     driver.wait(30)
     assert wait_until(lambda: not alive(child), 20)
+
+
+@pytest.mark.parametrize("end", ["normal", "kill"])
+def test_the_folder_of_the_processes_ends_with_them(end, tmp_path):
+    (tmp_path / "mine" / "sockets").mkdir(parents=True)
+    driver, _, _ = start("wait" if end == "kill" else "go", PLAIN, str(tmp_path / "mine"))
+    if end == "kill":
+        assert (tmp_path / "mine").exists()
+        os.kill(driver.pid, signal.SIGKILL)
+    driver.wait(30)
+    assert wait_until(lambda: not (tmp_path / "mine").exists(), 20)
+    assert tmp_path.exists()
 
 
 def test_an_orphan_that_lost_the_mark_ends_with_the_driver():

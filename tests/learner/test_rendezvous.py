@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from toolrl.errors import DeadlineError
+from toolrl.errors import DeadlineError, LearnerError
 from toolrl.learner.rendezvous import interface_towards, join
 
 LIMITS = {"device": "cpu", "start_timeout_s": 1.0, "step_timeout_s": 1.0}
@@ -16,6 +16,11 @@ def test_a_rank_that_does_not_come_is_named_at_the_deadline(unused_port):
 def test_a_rank_zero_that_does_not_listen_is_named_at_the_deadline(unused_port):
     with pytest.raises(DeadlineError, match=f"no rank 0 at 127.0.0.1:{unused_port} within 1 s"):
         join(1, 2, "127.0.0.1", unused_port, **LIMITS)
+
+
+def test_a_port_that_another_has_taken_is_named(unused_port):
+    with socket.create_server(("127.0.0.1", unused_port)), pytest.raises(LearnerError, match=f"cannot listen at 127.0.0.1:{unused_port}"):
+        join(0, 1, "127.0.0.1", unused_port, **LIMITS)
 
 
 def test_gloo_is_told_the_interface_that_leads_to_rank_zero_whatever_the_hostname_resolves_to():

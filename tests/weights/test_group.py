@@ -69,3 +69,20 @@ def test_a_store_that_is_not_there_ends_at_the_deadline():
 
 def test_the_address_towards_this_machine_is_its_loopback():
     assert address_towards(HOST) == HOST
+
+
+def test_a_store_is_heard_on_its_own_address_alone():
+    store = open_store("127.0.0.1", 2, 5.0)
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.2", store.port), timeout=5)  # loopback too, but another address of this machine
+    socket.create_connection(("127.0.0.1", store.port), timeout=5).close()
+
+
+def test_a_store_is_opened_at_the_port_that_was_asked_for(free_tcp_port):
+    assert open_store(HOST, 2, 5.0, port=free_tcp_port).port == free_tcp_port
+
+
+def test_a_store_does_not_share_a_port_with_another():
+    taken = open_store(HOST, 2, 5.0)
+    with pytest.raises(OSError, match="in use"):
+        open_store(HOST, 2, 5.0, port=taken.port)

@@ -1,13 +1,14 @@
 """The Ray cluster of a run: started here or attached to, asked what it has, and given back.
 
-A local cluster listens on loopback only and ends with the driver, however the driver ends.
+A local cluster is its owner's alone (`access`) and ends with the driver, however the driver ends.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import ray
 from ray.exceptions import GetTimeoutError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
+from toolrl.actors.access import FOLDER, LOOPBACK, MODE, TOKEN, is_open, private, private_folder, warning
 from toolrl.actors.placement import Node, Placement
 from toolrl.actors.reaper import reaped
 from toolrl.config.schema import ClusterConfig
@@ -35,8 +37,15 @@ def local_nodes(cluster: ClusterConfig) -> tuple[Node, ...]:
 
 @contextmanager
 def connected(cluster: ClusterConfig) -> Iterator[None]:
-    """Start or join the cluster, and disconnect at the end. Raises PlacementError where it cannot be reached."""
-    with reaped() if cluster.address == LOCAL else nullcontext(), _joined(cluster):
+    """Start or join the cluster, and disconnect at the end; warns on standard error where it is open to all.
+
+    Raises:
+        PlacementError: It cannot be reached.
+    """
+    with _own(cluster) as where, _joined(cluster, where):
+        address = ray.get_runtime_context().gcs_address
+        if is_open(address):
+            print(warning(address), file=sys.stderr, flush=True)
         yield
 
 
@@ -50,11 +59,27 @@ def live_nodes() -> tuple[Node, ...]:
 
 
 @contextmanager
-def _joined(cluster: ClusterConfig) -> Iterator[None]:
+def _own(cluster: ClusterConfig) -> Iterator[dict[str, str]]:
+    """Keep a cluster that is started in the body to its owner; yield where it has its files, unless the user says that."""
+    if cluster.address != LOCAL:
+        yield {}
+        return
+    folder = private_folder()
+    with reaped(folder), private():
+        yield {"_temp_dir": str(folder / "ray")} if folder else {}  # one below, because Ray opens the one it is given to everybody
+
+
+@contextmanager
+def _joined(cluster: ClusterConfig, where: dict[str, str]) -> Iterator[None]:
     try:
-        ray.init(logging_level="ERROR", log_to_driver=False, **_init_arguments(cluster))
+        ray.init(logging_level="ERROR", log_to_driver=False, **where, **_init_arguments(cluster))
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise PlacementError(f"cluster.address: cannot reach a Ray cluster at {cluster.address!r}: {error}") from error
+        if cluster.address == LOCAL:
+            raise PlacementError(f"cannot start Ray on this machine: {error}; set {FOLDER} to a folder, and its logs stay there") from error
+        raise PlacementError(
+            f"cluster.address: cannot reach a Ray cluster at {cluster.address!r}: {error}; where it asks for a token, set {MODE}=token and "
+            f"{TOKEN}"
+        ) from error
     try:
         yield
     finally:
@@ -69,7 +94,7 @@ def _init_arguments(cluster: ClusterConfig) -> dict[str, Any]:
         "num_cpus": int(local_nodes(cluster)[0].cpus),
         "object_store_memory": _OBJECT_STORE_BYTES,
         "include_dashboard": False,
-        "_node_ip_address": "127.0.0.1",
+        "_node_ip_address": LOOPBACK,
     }
 
 

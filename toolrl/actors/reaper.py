@@ -1,7 +1,7 @@
 """Leaves no process of a local cluster behind, however the driver ends: normally, by Ctrl-C, or by kill -9.
 
     driver ── pipe ──> this file, as a process: until the pipe ends it remembers who belongs to the cluster;
-                       then it lets the cluster end by itself, and kills what is left
+                       then it lets the cluster end by itself, kills what is left, and removes their folder
 
 Ray's own agents look for their cluster for a minute after it is gone, and an engine's children may not notice that it is. A process
 belongs to the cluster if its environment has a mark, which descendants of the driver inherit, or if its parent belongs to it. The mark
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,10 +31,11 @@ _POLL_S = 0.1
 
 
 @contextmanager
-def reaped() -> Iterator[None]:
-    """Run a body whose processes do not outlive it, nor this process, by more than a few seconds."""
+def reaped(folder: Path | None = None) -> Iterator[None]:
+    """Run a body whose processes do not outlive it, nor this process, by more than a few seconds; nor does `folder`."""
     mark = uuid.uuid4().hex
-    reaper = subprocess.Popen([sys.executable, "-SP", __file__, mark], stdin=subprocess.PIPE, start_new_session=True)
+    command = [sys.executable, "-SP", __file__, mark, *([str(folder)] if folder else [])]
+    reaper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     outer = os.environ.get(MARK)
     os.environ[MARK] = mark
     try:
@@ -105,3 +107,5 @@ def reap(mark: str) -> None:
 
 if __name__ == "__main__":
     reap(sys.argv[1])
+    for left in sys.argv[2:]:
+        shutil.rmtree(left, ignore_errors=True)

@@ -12,8 +12,8 @@ import torch
 import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from toolrl.errors import DeadlineError
-from toolrl.weights.group import address_towards
+from toolrl.errors import DeadlineError, LearnerError
+from toolrl.weights.group import address_towards, join_store, open_store
 
 _SIOCGIFADDR = 0x8915
 """Linux: ask for the IPv4 address of a network interface."""
@@ -36,6 +36,7 @@ def join(
 
     Raises:
         DeadlineError: Not everyone came; names who is missing.
+        LearnerError: Rank 0 cannot listen where it is to be met.
     """
     os.environ.update(  # DeepSpeed and Transformers read these
         RANK=str(rank),
@@ -75,8 +76,11 @@ def interface_towards(host: str) -> str | None:
 
 
 def _meet(rank: int, world_size: int, addr: str, port: int, timeout: timedelta) -> TCPStore:
+    meet = open_store if rank == 0 else join_store
     try:
-        store = TCPStore(addr, port, world_size, is_master=rank == 0, timeout=timeout, wait_for_workers=False)
+        store = meet(addr, world_size=world_size, port=port, timeout_s=timeout.total_seconds())
+    except OSError as error:
+        raise LearnerError(f"learner rank {rank}: cannot listen at {addr}:{port}: {error}") from error
     except (dist.DistError, RuntimeError) as error:
         raise DeadlineError(f"learner rank {rank}: no rank 0 at {addr}:{port} within {timeout.total_seconds():.0f} s ({error})") from error
     here = [f"toolrl/here/{other}" for other in range(world_size)]

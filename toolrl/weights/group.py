@@ -42,9 +42,26 @@ class TransferGroup:
         self._group = None  # only its destructor closes the connections; its own abort and shutdown leave the peers to their deadline
 
 
-def open_store(host: str, world_size: int, timeout_s: float) -> TCPStore:
-    """Open the store of a new group on a free port of `host`; does not wait for anyone."""
-    return TCPStore(host, 0, world_size, is_master=True, timeout=timedelta(seconds=timeout_s), wait_for_workers=False)
+def open_store(host: str, world_size: int, timeout_s: float, *, port: int = 0) -> TCPStore:
+    """Open the store of a new group on a port of `host`, 0 being any free one; does not wait for anyone.
+
+    It is heard on the address `host` alone: torch's own way is to listen on every network of the machine, and a store asks for no password.
+
+    Raises:
+        OSError: Something listens there already, or the address is not this machine's.
+    """
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    listening = socket.create_server((host, port), family=family)
+    port = listening.getsockname()[1]
+    return TCPStore(
+        host,
+        port,
+        world_size,
+        is_master=True,
+        timeout=timedelta(seconds=timeout_s),
+        wait_for_workers=False,
+        master_listen_fd=listening.detach(),  # the store closes it
+    )
 
 
 def join_store(host: str, port: int, world_size: int, timeout_s: float) -> TCPStore:
