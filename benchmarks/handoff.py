@@ -20,7 +20,8 @@ import time
 import numpy as np
 import ray
 
-from toolrl.actors.learner import LearnerActor, LearnerGroup
+from toolrl.actors.learner import LearnerGroup
+from toolrl.actors.rank import LearnerActor
 from toolrl.algo.advantage import trajectories
 from toolrl.config.learning import AlgoConfig, LearnerConfig
 from toolrl.learner.packing import shard_batch

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from toolrl.actors.learner import LearnerGroup, SenderSettings
+from toolrl.actors.learner import LearnerGroup
 from toolrl.actors.pool import EnginePool
+from toolrl.actors.rank import SenderSettings
 from toolrl.actors.reward import ScorerPool
 from toolrl.actors.start import Stage
 from toolrl.actors.wait import objects
@@ -24,7 +25,7 @@ from toolrl.controller.loop import Controller
 from toolrl.errors import RolloutError, RunError
 from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.pipelines.inputs import Inputs
-from toolrl.pipelines.rl import probes, sampling_of
+from toolrl.pipelines.training import probes, sampling_of
 from toolrl.rollout.settings import EngineSettings
 from toolrl.types import RunState, WeightVersion
 from toolrl.weights.gate import Gate

@@ -11,7 +11,8 @@ ToolRLError
    ├─ ReplyError          one ask has no answer; others may have one
    ├─ ScoringError        the verifier pool cannot score
    ├─ LearnerError        the learner group failed
-   │  └─ LearnerLostError a rank died or is silent: the group must be made anew
+   │  ├─ LearnerLostError a rank died or is silent: the group must be made anew
+   │  └─ DivergedError    a batch cannot be trained: not finite, exploding, or not what the engines sampled
    ├─ WeightSyncError     a push of weights failed
    │  └─ DisagreementError learner and engines were found to hold different weights
    ├─ CheckpointError     a checkpoint cannot be written or read
@@ -85,6 +86,10 @@ class LearnerError(RunError):
 
 class LearnerLostError(LearnerError):
     """A rank died or is silent: the group can do nothing more, and must be made anew."""
+
+
+class DivergedError(LearnerError):
+    """A batch cannot be trained: a gradient is not finite or explodes, or engine and learner disagree on its log-probabilities."""
 
 
 class WeightSyncError(RunError):

@@ -100,6 +100,10 @@ class RolloutLog(Protocol):
         """Write the groups of `batch` as the file of its version; `trained` by draw says how the learner used them."""
         ...
 
+    async def keep_failed(self, batch: Batch, why: str) -> None:
+        """Write a batch that could not be trained where it can be looked at; it is no version."""
+        ...
+
 
 class Sink(Protocol):
     """Receives the metrics of each version."""

@@ -3,8 +3,7 @@
     Prompt ─> Draw ─> Group ─> ScoredGroup ─> Trajectory ─> Batch ─> StepReport ─> WeightVersion
                         └ GroupRef: what the controller holds of a Group, without its token arrays
 
-All are frozen and picklable. None holds a tensor, so nothing here needs torch.
-Axes: P prompts, G completions of a prompt, T tokens.
+All are frozen and picklable, without a tensor. Axes: P prompts, G completions of a prompt, T tokens.
 """
 
 from __future__ import annotations
@@ -254,13 +253,14 @@ class Batch:
     version: WeightVersion
     """The weights being trained; the batch makes `version + 1`."""
     trajectories: tuple[Trajectory, ...]  # [P]
-    dropped: tuple[ScoredGroup, ...] = ()
-    """Dull groups that `loop.refill` replaced: logged, not trained."""
+    dropped: tuple[ScoredGroup, ...] = ()  # dull groups that `loop.refill` replaced: logged, not trained
+    discarded: tuple[tuple[ScoredGroup, str], ...] = ()
+    """Groups of a batch that could not be trained before a rewind, and why: logged, not trained, and in no statistic."""
 
     @property
     def draws_taken(self) -> int:
-        """Draws consumed to fill the batch, the replaced ones included."""
-        return len(self.trajectories) + len(self.dropped)
+        """Draws consumed to fill the batch, be they trained or not."""
+        return len(self.trajectories) + len(self.dropped) + len(self.discarded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from toolrl.controller.loop import Controller
 from toolrl.errors import (
     CheckpointError,
     DeadlineError,
+    DivergedError,
     LearnerError,
     NothingToLearnError,
     PreemptedError,
@@ -29,7 +30,18 @@ P = 3
 
 
 def controller(
-    world, *, state=None, staleness=0, refill=False, prompts=P, max_dull=1000, eval_every=0, save_every=0, best=False, algo=None
+    world,
+    *,
+    state=None,
+    staleness=0,
+    refill=False,
+    prompts=P,
+    max_dull=1000,
+    eval_every=0,
+    save_every=0,
+    best=False,
+    algo=None,
+    left_out=None,
 ):
     return Controller(
         loop=LoopConfig(prompts_per_batch=prompts, max_staleness=staleness, refill=refill, max_dull_in_row=max_dull),
@@ -38,6 +50,7 @@ def controller(
         sampling=Sampling(n=N, temperature=1.0, top_p=1.0, max_tokens=3),
         algo=algo or AlgoConfig(advantage_eps=0.0),
         state=state or RunState(),
+        left_out=left_out,
         **world.parts,
     )
 
@@ -590,3 +603,44 @@ def test_a_run_that_is_asked_to_stop_in_its_last_batch_ends_as_usual():
 
     world.enter = watched
     assert asyncio.run(loop.run(3)).version == 3
+
+
+def test_a_batch_that_diverged_is_kept_and_named_and_its_draws_are_left_out_when_they_come_again():
+    failing = World(failures={("step", 2): DivergedError("the gradient is not finite")})
+    loop = controller(failing)
+    with pytest.raises(DivergedError, match="not finite"):
+        asyncio.run(loop.run(4))
+    assert trained(loop.failed) == [6, 7, 8]
+    assert [(trained(batch), why) for batch, why in failing.rollout_log.failed] == [([6, 7, 8], "the gradient is not finite")]
+    again = World()
+    left_out = dict.fromkeys(trained(loop.failed), "the gradient is not finite")
+    state = train(again, steps=4, left_out=left_out)
+    assert [trained(batch) for batch in again.learner.batches] == [[0, 1, 2], [3, 4, 5], [9, 10, 11], [12, 13, 14]]
+    assert [[scored.group.draw for scored, _ in batch.discarded] for batch in again.learner.batches] == [[], [], [6, 7, 8], []]
+    assert state.draws_taken == 15
+    assert again.sink.rows[3]["loop/draws"] == 6.0
+
+
+@pytest.mark.parametrize("staleness", [0, 2])
+@pytest.mark.parametrize("timing", range(5))
+def test_what_is_left_out_does_not_depend_on_timing_and_keeps_the_bound_on_staleness(timing, staleness):
+    world = World(seed=timing)
+    train(world, steps=5, staleness=staleness, left_out=dict.fromkeys((1, 4, 5, 6, 7, 8), "left out"))
+    assert [trained(batch) for batch in world.learner.batches] == [[0, 2, 3], [9, 10, 11], [12, 13, 14], [15, 16, 17], [18, 19, 20]]
+
+
+@pytest.mark.parametrize("moment", [("sample", 7), ("evaluate", 2)])
+def test_an_engine_that_comes_back_gets_the_live_version_while_the_loop_waits_for_groups_or_for_an_evaluation(moment):
+    world = World()
+    loop = controller(world, eval_every=1)
+    enter = world.enter
+
+    def watched(what, number):
+        if (what, number) == moment:
+            world.joining.set()
+        enter(what, number)
+
+    world.enter = watched
+    asyncio.run(asyncio.wait_for(loop.run(4), timeout=20))
+    assert [number for what, number in world.journal if what == "publish"] == [0, 1, 2, 2, 3, 4]
+    assert used(world) == list(range(4 * P))

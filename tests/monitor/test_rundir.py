@@ -313,3 +313,37 @@ def test_a_resumed_run_cannot_show_the_model_another_prompt(tmp_path):
         with pytest.raises(RunFolderError, match=r"prompt\.template differs from what was given now"):
             folder.keep("prompt.template", "two {tools}")
         assert (tmp_path / "prompt.template").read_text() == "one {tools}"
+
+
+def test_an_attempt_after_a_failure_counts_and_says_why_and_what_lay_beyond_its_checkpoint_is_moved(tmp_path):
+    with RunFolder(tmp_path / "run", CONFIG) as folder:
+        fill(folder, range(5))
+        folder.begin_attempt("learner-1 died")
+        assert folder.rewind(2) == folder.path / "discarded" / "attempt-1"
+        fill(folder, (3, 4))
+        assert versions(folder) == ([0, 1, 2, 3, 4], [1, 2, 3, 4])
+        assert [line["reward/mean"] for line in read_lines(folder.metrics)] == [1, 1, 1, 2, 2]
+        attempts = json.loads((folder.path / "versions.json").read_text())["attempts"]
+        assert [(each["attempt"], each.get("after")) for each in attempts] == [(1, None), (2, "learner-1 died")]
+
+
+def test_draws_that_are_left_out_are_remembered_over_attempts(tmp_path):
+    with RunFolder(tmp_path / "run", CONFIG) as folder:
+        assert folder.left_out() == {}
+        folder.leave_out([6, 7], "not finite")
+    with RunFolder(tmp_path / "run", CONFIG) as folder:
+        folder.leave_out([12], "exploded")
+        assert folder.left_out() == {6: "not finite", 7: "not finite", 12: "exploded"}
+        (folder.path / "left_out.json").write_text("[1")
+        with pytest.raises(RunFolderError, match=r"left_out\.json: not readable"):
+            folder.left_out()
+
+
+def test_a_batch_that_failed_is_kept_under_the_version_it_would_have_made_with_the_reason(tmp_path):
+    with RunFolder(tmp_path / "run", CONFIG) as folder:
+        log = RolloutWriter(folder.rollouts, keep="share", fetch=none_kept, attempt=folder.attempt)
+        group = ScoredGroup(GroupRef(1, "p", 1, (1,), (0,), (False,), "e", 0.1, None), (Verdict(1.0, Reason.CORRECT),))
+        asyncio.run(log.keep_failed(Batch(4, trajectories(ALGO, [group], 0)), "not finite"))
+        kept = rollouts.read(folder.path / "discarded" / "attempt-1", ["version", "draw", "trained", "outcome", "outcome_reason"])
+        assert kept.to_pylist() == [{"version": 5, "draw": 1, "trained": False, "outcome": "discarded", "outcome_reason": "not finite"}]
+        assert not rollouts.files(folder.rollouts)

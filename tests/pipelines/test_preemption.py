@@ -19,7 +19,7 @@ def test_before_there_is_a_loop_the_run_ends_at_once():
         terminate()
         await asyncio.sleep(60)
 
-    with pytest.raises(PreemptedError, match="nothing was lost") as raised:
+    with pytest.raises(PreemptedError, match="nothing is lost") as raised:
         asyncio.run(Preemption(60).watch(run()))
     assert raised.value.exit_code == 75
 

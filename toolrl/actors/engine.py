@@ -73,10 +73,14 @@ class EngineHandle:
 
     def renew(self) -> None:
         """Kill its process, if there still is one, and create another, which has no weights yet; the calls of the old one fail."""
-        ray.kill(self.actor)
+        self.kill()
         self.incarnation += 1
         self.started = False
         self.actor = self._make_actor()
+
+    def kill(self) -> None:
+        """End its process, if there still is one."""
+        ray.kill(self.actor)
 
     async def start(self, *, timeout_s: float) -> None:
         """Load the model, if it has none. Raises RolloutError, DeadlineError, or the UserError of a model that cannot be loaded."""

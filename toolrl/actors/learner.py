@@ -7,10 +7,8 @@ A rank that fails ends the wait for all: the others would sit in a collective un
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +17,13 @@ import ray
 from numpy.typing import NDArray
 
 from toolrl.actors.engine import EngineHandle
-from toolrl.actors.wait import fetch, gather, one
+from toolrl.actors.wait import gather, one
 from toolrl.algo.advantage import rewards
 from toolrl.config.learning import AlgoConfig, LearnerConfig
-from toolrl.errors import CheckpointError, LearnerError, LearnerLostError
-from toolrl.learner.inspection import Inspection, Place, place_of
+from toolrl.errors import LearnerError, LearnerLostError
+from toolrl.learner.inspection import Inspection, place_of
 from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, shard_batch, shard_demonstrations
-from toolrl.types import Batch, Group, StepReport, TrainedGroup
+from toolrl.types import Batch, StepReport
 from toolrl.weights.manifest import Manifest
 
 
@@ -37,6 +35,7 @@ class LearnerGroup:
         config: Settings of the group.
         algo: Which completions are trained, and whether the KL penalty goes into the reward; None in supervised training.
         max_tokens: `sampling.max_tokens`; of no use to supervised training.
+        make_ranks: Creates other actors in their place; None: the group cannot be made anew.
     """
 
     def __init__(
@@ -46,8 +45,10 @@ class LearnerGroup:
         *,
         algo: AlgoConfig | None = None,
         max_tokens: int = 0,
+        make_ranks: Callable[[], Sequence[Any]] | None = None,
     ) -> None:
-        self._ranks = {f"learner-{i}": actor for i, actor in enumerate(ranks)}
+        self._ranks = _named(ranks)
+        self._make_ranks = make_ranks
         self._config = config
         self._algo = algo or AlgoConfig()
         self._max_tokens = max_tokens
@@ -58,6 +59,19 @@ class LearnerGroup:
         what, first = "starting the learner", self._ranks["learner-0"]
         host, port = await one(what, "learner-0", first.address.remote(), timeout_s=deadline_s, error=LearnerError)
         await self._all(what, "setup", host, port, timeout_s=deadline_s)
+
+    def kill(self) -> None:
+        """End every rank."""
+        for actor in self._ranks.values():
+            ray.kill(actor)
+
+    async def rebuild(self) -> None:
+        """Kill every rank, and form a new group of new processes with the start model. Raises as `start` does."""
+        if self._make_ranks is None:
+            raise LearnerError("this learner group cannot be made anew")
+        self.kill()
+        self._ranks = _named(self._make_ranks())
+        await self.start()
 
     async def step(self, batch: Batch) -> StepReport:
         """Train one batch. Raises LearnerError or DeadlineError."""
@@ -148,138 +162,5 @@ class LearnerGroup:
         return await gather(what, calls, timeout_s=deadline_s, error=LearnerError, lost=LearnerLostError)
 
 
-@dataclass(frozen=True)
-class SenderSettings:
-    """How a rank sends its weights."""
-
-    backend: str
-    bucket_bytes: int
-    dtype: str
-    """Type on the wire, by torch's name."""
-    timeout_s: float
-
-
-class LearnerActor:
-    """One rank in a process of its own."""
-
-    def __init__(
-        self, rank: int, world_size: int, arguments: Mapping[str, Any], sender: SenderSettings | None, fetch_timeout_s: float
-    ) -> None:
-        from toolrl.learner.rank import LearnerRank  # only this process needs DeepSpeed
-
-        self._rank, self._world_size = rank, world_size
-        self._learner = LearnerRank(**arguments)
-        self._sender_settings = sender
-        self._sender: Any = None
-        self._fetch_timeout_s = fetch_timeout_s
-
-    def __repr__(self) -> str:
-        """Name the rank in Ray's logs and dashboard."""
-        return f"learner-{self._rank}"
-
-    def address(self) -> tuple[str, int]:
-        """Return where rank 0 can be met: this node's address and a free port."""
-        host = ray.util.get_node_ip_address()
-        return host, _free_port(host)
-
-    def gpus(self) -> list[str]:
-        """Return the GPUs that Ray gave this rank, as `CUDA_VISIBLE_DEVICES` names them; asked before anything touches one."""
-        return [str(gpu) for gpu in ray.get_gpu_ids()]
-
-    def setup(self, host: str, port: int) -> None:
-        """Join the group and load the model."""
-        self._learner.setup(self._rank, self._world_size, host, port)
-
-    def step(self, shard: RankShard) -> tuple[int, dict[str, float], dict[int, TrainedGroup]]:
-        """Fetch the groups of this rank's shard, and train it with the others."""
-        metrics, trained = self._learner.step(shard, self._groups(shard))
-        return self._learner.optimizer_steps, metrics, trained
-
-    def inspect(self, shard: RankShard, place: Place) -> Inspection | None:
-        """Fetch the groups of this rank's shard, and train up to a completion with the others; None where another rank has it."""
-        return self._learner.inspect(shard, self._groups(shard), place)
-
-    def sft_step(self, shard: DemonstrationShard) -> tuple[int, dict[str, float], dict[int, TrainedGroup]]:
-        """Train demonstrations with the others."""
-        metrics = self._learner.sft_step(shard)
-        return self._learner.optimizer_steps, metrics, {}
-
-    def sft_losses(self, shard: DemonstrationShard) -> list[tuple[float, int]]:
-        """Measure demonstrations with the others."""
-        return self._learner.sft_losses(shard)
-
-    def _groups(self, shard: RankShard) -> dict[int, Group]:
-        groups = fetch("groups to train", list(shard.handles.values()), timeout_s=self._fetch_timeout_s)
-        return dict(zip(shard.handles, groups, strict=True))
-
-    def connect(self, engines: Sequence[tuple[str, int, Any]]) -> None:
-        """Form a transfer group with the engines (name, workers, actor)."""
-        import torch
-
-        from toolrl.weights.client import EngineLink
-        from toolrl.weights.sender import WeightSender
-
-        settings = self._sender_settings
-        if settings is None:
-            raise LearnerError("this learner group was started without engines to send to")
-        if self._sender is None:
-            self._sender = WeightSender(
-                self._learner.model,
-                rank=self._rank,
-                backend=settings.backend,
-                bucket_bytes=settings.bucket_bytes,
-                dtype=getattr(torch, settings.dtype),
-            )
-        links = [EngineLink(name, workers, _submit(actor)) for name, workers, actor in engines]
-        self._sender.connect(ray.util.get_node_ip_address(), links, settings.timeout_s)
-
-    def send(self) -> Any:
-        """Send the weights; returns the manifest."""
-        return self._sender.send()
-
-    def probe(self, sequences: Sequence[NDArray[np.int32]]) -> list[NDArray[np.float32]]:
-        """Return log-probabilities at temperature 1."""
-        return self._learner.logprobs(sequences, 1.0)
-
-    def onload(self) -> None:
-        """Bring what was moved out back to the GPU."""
-        self._learner.onload()
-
-    def offload(self, parameters: bool) -> None:
-        """Move gradients and optimizer states to host memory; with `parameters`, the model's shards too."""
-        self._learner.offload(parameters=parameters)
-
-    def save(self, folder: str) -> None:
-        """Write this rank's part of a checkpoint."""
-        self._learner.save(_shared(folder))
-
-    def load(self, folder: str) -> None:
-        """Continue from a checkpoint."""
-        self._learner.load(_shared(folder))
-
-    def export(self, folder: str) -> None:
-        """Write a Hugging Face folder, from rank 0."""
-        self._learner.export(_shared(folder))
-
-
-def _shared(folder: str) -> Path:
-    """Return a folder that the driver made. Raises CheckpointError where this node does not see it: its files would be lost."""
-    path = Path(folder)
-    if not path.is_dir():
-        where = ray.util.get_node_ip_address()
-        raise CheckpointError(f"{folder}: not visible on node {where}; run.dir must be on a file system that every node shares")
-    return path
-
-
-def _submit(actor: Any) -> Callable[..., Future[Any]]:
-    def submit(method: str, *arguments: Any) -> Future[Any]:
-        future: Future[Any] = actor.call.remote(method, *arguments).future()
-        return future
-
-    return submit
-
-
-def _free_port(host: str) -> int:
-    """Return a port of this machine that nothing listens on now; another process may take it first, and then the start fails by name."""
-    with socket.create_server((host, 0)) as server:
-        return int(server.getsockname()[1])
+def _named(ranks: Sequence[Any]) -> dict[str, Any]:
+    return {f"learner-{i}": actor for i, actor in enumerate(ranks)}

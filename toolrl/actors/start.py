@@ -17,8 +17,8 @@ from ray.util.placement_group import PlacementGroup
 
 from toolrl.actors.cluster import nodes_of, options_for
 from toolrl.actors.engine import MAX_CALLS, EngineActor, EngineHandle
-from toolrl.actors.learner import LearnerActor, SenderSettings
 from toolrl.actors.placement import Placement, arranged
+from toolrl.actors.rank import LearnerActor, SenderSettings
 from toolrl.actors.reward import RewardActor
 from toolrl.actors.wait import gather
 from toolrl.config.learning import LearnerConfig

@@ -53,14 +53,14 @@ async def objects(what: str, references: Sequence[Any], *, timeout_s: float, err
     return await gather(what, calls, timeout_s=timeout_s, error=error) if calls else []
 
 
-def fetch(what: str, references: list[Any], *, timeout_s: float) -> list[Any]:
-    """Return objects from the store, blocking; for use inside an actor. Raises DeadlineError or RunError."""
+def fetch(what: str, references: list[Any], *, timeout_s: float, error: type[RunError] | None = None) -> list[Any]:
+    """Return objects from the store, blocking; for use inside an actor. Raises DeadlineError or RunError, or `error` for both."""
     try:
         return list(ray.get(references, timeout=timeout_s))
     except ray.exceptions.GetTimeoutError as failure:
-        raise DeadlineError(f"{what}: {len(references)} objects did not arrive within {timeout_s:g} s") from failure
+        raise (error or DeadlineError)(f"{what}: {len(references)} objects did not arrive within {timeout_s:g} s") from failure
     except RayError as failure:
-        raise translate(what, failure, RunError) from failure
+        raise translate(what, failure, error or RunError) from failure
 
 
 def translate(what: str, failure: BaseException, error: type[RunError]) -> BaseException:

@@ -93,6 +93,8 @@ class LearnerConfig:
     """The same as a share of the run's optimizer steps, as in 0.1; for `learner.warmup_steps: 0`."""
     clip_grad_norm: float = 1.0
     """Largest global gradient norm; 0 does not clip."""
+    max_grad_norm: float = 0.0
+    """A global gradient norm, before clipping, above which the step counts as diverged (`run.on_divergence`); 0: none does."""
     lora_rank: int = 0
     """Rank of LoRA's matrices; 0 trains every weight. The engines get the merged weights."""
     lora_alpha: float = 32.0

@@ -38,6 +38,7 @@ CHOICES = {
     "engine.sleep_level": (1, 2),
     "weights.backend": ("gloo", "nccl", "ipc"),
     "weights.in_flight": ("recompute", "keep_kv", "drain"),
+    "run.on_divergence": ("stop", "rewind"),
     "monitor.wandb": ("off", "offline", "online"),
     "monitor.rollouts": ("all", "share", "no_tokens"),
     "cluster.device": ("cpu", "cuda"),
@@ -59,7 +60,8 @@ AT_LEAST_ZERO = (
     "engine.max_model_len", "reward.audit_rows", "loop.max_staleness", "algo.clip_low", "algo.clip_high", "algo.kl_coef",
     "algo.entropy_coef", "algo.loss_constant", "algo.overlong_buffer", "algo.importance_floor", "algo.mismatch_bound",
     "learner.lora_rank", "learner.persistent_elements", "learner.prefetch_elements",
-    "learner.warmup_steps", "learner.weight_decay", "learner.clip_grad_norm", "weights.probe_every", "eval.every", "eval.temperature",
+    "learner.warmup_steps", "learner.weight_decay", "learner.clip_grad_norm",
+    "learner.max_grad_norm", "run.max_rewinds", "weights.probe_every", "eval.every", "eval.temperature",
     "checkpoint.every", "cluster.num_cpus", "data.copy_warmup_steps", "loop.epochs", "learner.warmup_share", "run.seed", "data.limit",
     "endpoint.requests_per_minute", "endpoint.prompt_price", "endpoint.completion_price",
 )  # fmt: skip

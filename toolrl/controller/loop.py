@@ -35,6 +35,7 @@ from toolrl.controller.stopwatch import Stopwatch
 from toolrl.controller.window import Window
 from toolrl.errors import (
     CheckpointError,
+    DivergedError,
     LearnerError,
     NothingToLearnError,
     RolloutError,
@@ -65,6 +66,7 @@ class Controller:
         rollout_log: Keeps trained and replaced groups.
         sink: Receives metrics.
         state: Where to go on from.
+        left_out: Draws that are not to be trained, each with the reason.
         clock: Seconds, never going back.
     """
 
@@ -86,9 +88,13 @@ class Controller:
         rollout_log: RolloutLog,
         sink: Sink,
         state: RunState,
+        left_out: Mapping[int, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = state
+        self.failed: Batch | None = None
+        """The batch that could not be trained, if that ended the run."""
+        self._left_out = left_out or {}
         self._loop, self._evaluation, self._checkpoint = loop, evaluation, checkpoint
         self._sampling, self._algo = sampling, algo
         self._prompts, self._engines, self._scorer = prompts, engines, scorer
@@ -183,9 +189,14 @@ class Controller:
         version, size = self.state.version, self._loop.prompts_per_batch
         trained: list[ScoredGroup] = []
         dropped: list[ScoredGroup] = []
+        discarded: list[tuple[ScoredGroup, str]] = []
         in_row: list[ScoredGroup] = []
         while len(trained) < size:
             scored = await window.next()
+            if why := self._left_out.get(scored.group.draw):
+                discarded.append((scored, why))
+                window.top_up(version, size - len(trained))
+                continue
             if not (self._loop.refill and scored.dull):
                 trained.append(scored)
                 in_row.clear()
@@ -196,7 +207,7 @@ class Controller:
                 raise NothingToLearnError(_nothing_to_learn(in_row, self._loop.max_dull_in_row))
             window.top_up(version, size - len(trained))
         window.expire(WeightVersion(version + 1 - self._loop.max_staleness))
-        return Batch(version, trajectories(self._algo, trained, self._sampling.max_tokens), tuple(dropped))
+        return Batch(version, trajectories(self._algo, trained, self._sampling.max_tokens), tuple(dropped), tuple(discarded))
 
     async def _learn_and_push(self, batch: Batch) -> tuple[StepReport, dict[str, float]]:
         """Train `batch` and commit its version. Returns the report and the push's metrics.
@@ -204,7 +215,13 @@ class Controller:
         A failed push commits nothing, so what was sampled under it is never trained.
         """
         with self._watch.stage("learner"), part(LearnerError, f"learner, training version {batch.version}"):
-            report: StepReport = await self._learner.step(batch)
+            try:
+                report: StepReport = await self._learner.step(batch)
+            except DivergedError as error:
+                self.failed = batch
+                with part(RunError, f"rollout log, keeping the batch of version {batch.version}"):
+                    await self._rollout_log.keep_failed(batch, str(error))
+                raise
         version = WeightVersion(batch.version + 1)
         pushed = await self._publish(version)
         self.state = replace(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toolrl.errors import LearnerError
+from toolrl.errors import DivergedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ class Mismatch:
             bound: `algo.mismatch_bound`; 0 lets everything pass.
 
         Raises:
-            LearnerError: The mean |d| is above `bound`, or not a number.
+            DivergedError: The mean |d| is above `bound`, or not a number.
         """
         if not bound or self.mean_abs <= bound:  # a NaN is not at most the bound
             return
-        raise LearnerError(
+        raise DivergedError(
             f"engine and learner disagree: mean |Δ log p| {self.mean_abs:.3g} nats over {self.tokens} tokens, more than "
             f"algo.mismatch_bound={bound:g} (max {self.max_abs:.3g}, KL {self.kl:.3g}, effective sample size {self.ess:.2f}); the batch "
             "is not trained. Compare the push's probes (weights/*), model.dtype with the engine's, and loop.max_staleness; if the figure "

@@ -80,7 +80,7 @@ class PolicyStep:
             rewards: Of the same groups, where the KL penalty goes into them; else empty.
 
         Raises:
-            LearnerError: Engine and learner disagree by more than `algo.mismatch_bound`; the weights are as they were. Or a gradient is
+            DivergedError: Engine and learner disagree by more than `algo.mismatch_bound`; the weights are as they were. Or a gradient is
                 not finite.
         """
         meter = Meter(self.ranks)

@@ -116,7 +116,7 @@ class LearnerRank:
             groups: Draw number -> group, for each of `shard.handles`.
 
         Raises:
-            LearnerError: Engine and learner disagree by more than `algo.mismatch_bound`, or a gradient is not finite.
+            DivergedError: Engine and learner disagree by more than `algo.mismatch_bound`, or a gradient is not finite or too large.
         """
         started = time.perf_counter()
         policy_step = _after_setup(self._policy_step)
@@ -141,7 +141,7 @@ class LearnerRank:
         """Take one optimizer step of cross-entropy on this rank's demonstrations and return the metrics of the whole group.
 
         Raises:
-            LearnerError: A gradient is not finite.
+            DivergedError: A gradient is not finite or too large.
         """
         from toolrl.learner.supervised import supervised_step
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from toolrl.algo.aggregate import aggregate
 from toolrl.config.learning import LearnerConfig
-from toolrl.errors import CheckpointError, LearnerError
+from toolrl.errors import CheckpointError, DivergedError
 from toolrl.learner.collate import Tokens
 from toolrl.learner.network import Policy
 from toolrl.learner.optimizer import build_optimizer, build_schedule
@@ -42,6 +42,7 @@ class Trainer:
 
     def __init__(self, policy: Policy, config: dict[str, Any], settings: LearnerConfig, total_steps: int) -> None:
         self.optimizer_steps = 0
+        self._max_grad_norm = settings.max_grad_norm
         self._has_frozen = not all(parameter.requires_grad for parameter in policy.parameters())
         self._engine, *_ = deepspeed.initialize(
             model=policy,
@@ -80,16 +81,21 @@ class Trainer:
         """Take an optimizer step; return the global gradient norm before clipping and the learning rate that was used. Collective.
 
         Raises:
-            LearnerError: The gradient is not finite. DeepSpeed would skip the step without a word.
+            DivergedError: The gradient is not finite (DeepSpeed would skip the step without a word), or too large: the weights are spoilt.
         """
         lr = float(self._engine.get_lr()[0])
         self._engine.step()
         if not self._engine.was_step_applied():
-            raise LearnerError(
+            raise DivergedError(
                 f"optimizer step {self.optimizer_steps + 1}: the gradient is not finite; lower learner.lr, or look at the data"
             )
         self.optimizer_steps += 1
-        return float(self._engine.get_global_grad_norm()), lr
+        norm = float(self._engine.get_global_grad_norm())
+        if 0 < self._max_grad_norm < norm:
+            raise DivergedError(
+                f"optimizer step {self.optimizer_steps}: gradient norm {norm:.4g}, above learner.max_grad_norm={self._max_grad_norm:g}"
+            )
+        return norm, lr
 
     def save(self, folder: Path) -> None:
         """Write this rank's part of a checkpoint; what is frozen is in the start checkpoint already. Collective."""

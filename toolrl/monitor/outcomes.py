@@ -46,7 +46,13 @@ def entries_of(batch: Batch) -> list[Entry]:
     """
     trained = (Entry(trajectory.scored, _ended(trajectory.scored, Outcome.TRAINED)) for trajectory in batch.trajectories)
     replaced = (Entry(scored, _ended(scored, Outcome.DULL)) for scored in batch.dropped)
-    return sorted((*trained, *replaced), key=lambda entry: entry.scored.group.draw)
+    given_up = (Entry(scored, Outcome.DISCARDED, why) for scored, why in batch.discarded)
+    return sorted((*trained, *replaced, *given_up), key=lambda entry: entry.scored.group.draw)
+
+
+def failed_entries(batch: Batch, why: str) -> list[Entry]:
+    """Return the groups of a batch that could not be trained, in draw order, each discarded for that reason."""
+    return [Entry(entry.scored, Outcome.DISCARDED, entry.why or why) for entry in entries_of(batch)]
 
 
 def _ended(scored: ScoredGroup, otherwise: Outcome) -> Outcome:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from toolrl.errors import RunFolderError
 from toolrl.monitor.durable import aside_of, publish
-from toolrl.monitor.outcomes import Entry, entries_of
+from toolrl.monitor.outcomes import Entry, entries_of, failed_entries
 from toolrl.types import Batch, Group, TrainedGroup, Verdict
 
 GROUPS_AT_A_TIME = 32
@@ -87,9 +87,17 @@ class RolloutWriter:
         """Write the file of the version that `batch` made."""
         await self.write_entries(batch.version + 1, entries_of(batch), trained)
 
-    async def write_entries(self, version: int, entries: Sequence[Entry], trained: Mapping[int, TrainedGroup]) -> None:
+    async def keep_failed(self, batch: Batch, why: str) -> None:
+        """Write a batch that could not be trained into `discarded/attempt-k`, under the version it would have made."""
+        folder = discarded_folder(self._folder.parent, self._attempt)
+        folder.mkdir(parents=True, exist_ok=True)
+        await self.write_entries(batch.version + 1, failed_entries(batch, why), {}, folder)
+
+    async def write_entries(
+        self, version: int, entries: Sequence[Entry], trained: Mapping[int, TrainedGroup], folder: Path | None = None
+    ) -> None:
         """Write the file of `version`: every draw that ended with it, in draw order, and how those of the batch were trained."""
-        file = _File(self._folder / file_name(version))
+        file = _File((folder or self._folder) / file_name(version))
         in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
         try:
             for start in range(0, len(entries), GROUPS_AT_A_TIME):
@@ -144,6 +152,11 @@ class _File:
         """Remove what has no name yet."""
         self._writer.close()
         aside_of(self._path).unlink(missing_ok=True)
+
+
+def discarded_folder(run: Path, attempt: int) -> Path:
+    """Return where a run keeps what `attempt` made and a rewind took out of its lineage."""
+    return run / "discarded" / f"attempt-{attempt}"
 
 
 def file_name(version: int) -> str:

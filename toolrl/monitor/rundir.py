@@ -3,6 +3,7 @@
     config.yaml       the resolved settings                  rollouts/      a file for each version; of `toolrl rl`
     prompt.template   the system message                     (kept: a resumed run has the same)
     versions.json     what each attempt ran on               checkpoints/   see `checkpoint`
+    left_out.json     draws that could not be trained, if any
     metrics.jsonl     a line for each version                discarded/     what a rewind took out, by the attempt that wrote it
     prompts.parquet   each prompt once; of `toolrl rl`       summary.json, curves.png
 
@@ -19,7 +20,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
 from fnmatch import fnmatch
@@ -42,6 +43,7 @@ from toolrl.monitor.lines import read_lines, write_lines
 from toolrl.types import WeightVersion
 
 MAY_CHANGE = (
+    "run.on_divergence", "run.max_rewinds", "learner.max_grad_norm",
     "run.dir", "run.steps", "loop.epochs", "monitor.*", "eval.every", "eval.prompts", "eval.temperature", "checkpoint.*", "cluster.*",
     "weights.*", "engine.*", "*.threads", "*timeout_s", "reward.workers", "reward.cpus_per_worker", "reward.groups_per_call",
     "reward.deadline_s", "reward.audit_rows", "loop.max_staleness", "loop.max_dull_in_row", "model.gradient_checkpointing",
@@ -50,6 +52,7 @@ MAY_CHANGE = (
 )  # fmt: skip
 """Settings that a resumed run may change: how long, how fast, where, and what is watched. What is learned, from what, stays."""
 CONFIG = "config.yaml"
+LEFT_OUT = "left_out.json"
 LOCK = ".lock"
 
 
@@ -103,7 +106,7 @@ class RunFolder:
 
         At version 0 the run starts anew and measures the start again, so that line goes too.
         """
-        target = self.path / "discarded" / f"attempt-{self.attempt - 1}"
+        target = rollouts.discarded_folder(self.path, self.attempt - 1)
         lines = read_lines(self.metrics)
         kept = [line for line in lines if 0 < version >= line["version"]]
         for unfinished in self.rollouts.glob(".*.tmp"):  # of an attempt that was killed: no one writes it any more
@@ -118,6 +121,23 @@ class RunFolder:
             write_lines(target / self.metrics.name, lines[len(kept) :])
             write_lines(self.metrics, kept)
         return target
+
+    def begin_attempt(self, why: str) -> None:
+        """Count another attempt of this driver's own, after a failure that it recovers from."""
+        self.attempt = self._record_attempt({}, why)
+
+    def leave_out(self, draws: Sequence[int], why: str) -> None:
+        """Remember draws that are not to be trained when they come again, in this or a later attempt."""
+        known = self.left_out() | dict.fromkeys(draws, why)
+        replace_text(self.path / LEFT_OUT, json.dumps({str(draw): text for draw, text in known.items()}, indent=1))
+
+    def left_out(self) -> dict[int, str]:
+        """Return the draws that are not to be trained, each with the reason. Raises RunFolderError."""
+        path = self.path / LEFT_OUT
+        try:
+            return {int(draw): str(why) for draw, why in json.loads(path.read_text()).items()} if path.exists() else {}
+        except (OSError, ValueError, AttributeError) as error:
+            raise RunFolderError(f"{path}: not readable ({error}); put back the file that the run wrote") from error
 
     def keep(self, name: str, text: str) -> None:
         """Write a file that the run was started with. Raises RunFolderError where a resumed run has another."""
@@ -146,13 +166,14 @@ class RunFolder:
                     parent.rmdir()
         self.close()
 
-    def _record_attempt(self, changed: Mapping[str, tuple[Any, Any]]) -> int:
+    def _record_attempt(self, changed: Mapping[str, tuple[Any, Any]], why: str = "") -> int:
         path = self.path / "versions.json"
         attempts = json.loads(path.read_text())["attempts"] if path.exists() else []
         attempt = {
             "attempt": len(attempts) + 1,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "changed": {key: {"from": was, "to": now} for key, (was, now) in changed.items()},
+            **({"after": why} if why else {}),
             **environment.versions(),
         }
         replace_text(path, json.dumps({"attempts": [*attempts, attempt]}, indent=2) + "\n")

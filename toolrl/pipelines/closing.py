@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.config.remarks import remarks
 from toolrl.config.schema import RlConfig
+from toolrl.errors import RunError
 from toolrl.monitor import rollouts
 from toolrl.monitor.plot import plot_curves
 from toolrl.monitor.rundir import RunFolder
@@ -56,6 +57,13 @@ def started(seconds: float, discarded: Path | None) -> str:
     """Return what is printed once the actors are up."""
     moved = f"; what lay beyond the checkpoint is in {discarded}" if discarded else ""
     return f"started in {seconds:.0f} s{moved}"
+
+
+def rewinding(failure: RunError, newest: Checkpoint | None, count: int, most: int) -> str:
+    """Return what is printed when a run goes back by itself."""
+    where = newest.path.name if newest else "the start model"
+    passed = "".join(f"\n  passed over: {problem}" for problem in newest.skipped) if newest else ""
+    return f"failed: {failure}\nthe learner is made anew, and goes on from {where} (rewind {count} of {most}) …{passed}"
 
 
 def finish(folder: RunFolder, store: CheckpointStore) -> None:

@@ -11,13 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolrl.actors.engine import EngineHandle
-from toolrl.actors.learner import LearnerGroup, SenderSettings
+from toolrl.actors.learner import LearnerGroup
 from toolrl.actors.pool import EnginePool
+from toolrl.actors.rank import SenderSettings
 from toolrl.actors.start import Stage, gpus_of
 from toolrl.actors.supervisor import Supervisor
 from toolrl.config.schema import RlConfig
@@ -49,7 +51,8 @@ class Fleet:
     @classmethod
     async def create(cls, config: RlConfig | SftConfig, stage: Stage, model_path: str, stop_token_ids: Sequence[int]) -> Fleet:
         """Create the actors. Raises PlacementError or DeadlineError where shared GPUs cannot be told."""
-        ranks = stage.learners(config.learner, rank_arguments(config, model_path), _sender(config))
+        make_ranks = partial(stage.learners, config.learner, rank_arguments(config, model_path), _sender(config))
+        ranks = make_ranks()
         shared = None
         if config.cluster.colocated:
             shared = await gpus_of(ranks, config.engine.tensor_parallel, timeout_s=config.learner.start_timeout_s)
@@ -57,9 +60,10 @@ class Fleet:
         settings = [replace(EngineSettings.from_config(config, model_path, n), stop_token_ids=tuple(stop_token_ids)) for n in names]
         engines = stage.engines(settings, config.engine, timeout_s=config.weights.timeout_s, shared=shared)
         gate = Gate()
-        group = LearnerGroup(ranks, config.learner)
+        group = LearnerGroup(ranks, config.learner, make_ranks=make_ranks)
         if isinstance(config, RlConfig):
-            group = LearnerGroup(ranks, config.learner, algo=config.algo, max_tokens=config.sampling.max_tokens)
+            algo, max_tokens = config.algo, config.sampling.max_tokens
+            group = LearnerGroup(ranks, config.learner, algo=algo, max_tokens=max_tokens, make_ranks=make_ranks)
         turns = _turns(config, engines, group, gate) if config.cluster.colocated else None
         members = Membership(engines, minimum=config.engine.min_num)
         # On shared GPUs a new engine would measure free memory in the learner's turn: there, an engine that is lost ends the run.
@@ -75,6 +79,13 @@ class Fleet:
         await engines
         await self.turns.begin()
         await self.group.start()
+
+    async def kill(self) -> None:
+        """End every engine and rank, so that others may take their places."""
+        await self.pool.stop()
+        self.group.kill()
+        for engine in self.engines:
+            engine.kill()
 
     @property
     def learner(self) -> Learner:

@@ -1,7 +1,7 @@
 """SIGTERM, as schedulers send it before they take the machines back: save, and end in a way that a launcher may take as "start me again".
 
 SIGTERM ─> the loop is asked to stop ─> its last checkpoint ─> PreemptedError: exit code 75
-│ before there is a loop: ends at once, nothing is lost
+│ while there is no loop: ends at once, nothing is lost
 └ past the deadline: ends without that checkpoint; the one before is whole
 """
 
@@ -27,8 +27,8 @@ class Preemption:
         self._ask: Callable[[], None] | None = None
         self._given_up = ""
 
-    def ask(self, stop: Callable[[], None]) -> None:
-        """From now on there is a loop, and `stop` asks it to save and end."""
+    def ask(self, stop: Callable[[], None] | None) -> None:
+        """From now on there is a loop, and `stop` asks it to save and end; None: there is none, and all that counts is saved."""
         self._ask = stop
 
     async def watch(self, run: Coroutine[Any, Any, None]) -> None:
@@ -47,7 +47,7 @@ class Preemption:
 
     def _signalled(self, task: asyncio.Task[None]) -> None:
         if self._ask is None:
-            self._give_up(task, "preempted before the first batch: nothing was lost, and the same command starts anew")
+            self._give_up(task, "preempted while nothing was trained: nothing is lost, and the same command goes on")
             return
         print(f"SIGTERM: saving, for up to {self._timeout_s:g} s …", flush=True)
         self._ask()

@@ -247,6 +247,7 @@ class FakeRolloutLog:
     def __init__(self, world: World) -> None:
         self._world = world
         self.batches: list[Batch] = []
+        self.failed: list[tuple[Batch, str]] = []
         self.trained: list[Mapping[int, TrainedGroup]] = []
 
     async def write(self, batch: Batch, trained: Mapping[int, TrainedGroup]) -> None:
@@ -256,6 +257,10 @@ class FakeRolloutLog:
         self.batches.append(batch)
         self.trained.append(trained)
         self._world.journal.append(("logged", batch.version + 1))
+
+    async def keep_failed(self, batch: Batch, why: str) -> None:
+        """Keep a batch that was not trained."""
+        self.failed.append((batch, why))
 
 
 class FakeSink:

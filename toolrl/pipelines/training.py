@@ -1,0 +1,191 @@
+"""The training of one run by one driver: its actors, and every attempt to bring it to its end.
+
+    start actors ─> attempt: load the newest checkpoint, rewind the folder, push, train … ─> export
+                       ^                                        │ a rank died; a batch diverged, a push disagreed (run.on_divergence)
+                       └── the learner made anew, from a new group of processes <┘
+
+An attempt after a failure is what a resume is after a kill: whatever was in flight or buffered is dropped and drawn again, engines are
+pushed to first, and what lay beyond the checkpoint is moved to discarded/. Engines that die meanwhile are the pool's business; only where
+they share their GPUs with the learner are they made anew with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolrl.actors.pool import EnginePool
+from toolrl.actors.reward import ScorerPool
+from toolrl.actors.start import Stage
+from toolrl.actors.wait import objects
+from toolrl.calls.render import render_completion
+from toolrl.checkpoint.store import Checkpoint, CheckpointStore
+from toolrl.config.schema import RlConfig
+from toolrl.controller.loop import Controller
+from toolrl.errors import DeadlineError, DisagreementError, DivergedError, LearnerLostError, RolloutError, RunError, WeightSyncError
+from toolrl.evaluation.heldout import HeldoutEvaluator
+from toolrl.monitor.prompts import write_prompts
+from toolrl.monitor.rollouts import RolloutWriter
+from toolrl.monitor.rundir import RunFolder
+from toolrl.pipelines import closing
+from toolrl.pipelines.fleet import Fleet
+from toolrl.pipelines.inputs import Inputs
+from toolrl.pipelines.preemption import Preemption
+from toolrl.pipelines.sinks import open_sinks
+from toolrl.pipelines.store import RunStore, export_final
+from toolrl.types import Batch, RunState, Sampling
+
+PROBE_TOKENS = 1024
+"""Most tokens of a probe sequence: enough to meet every weight, few enough to run after each push."""
+
+
+class TrainingRun:
+    """What stays the same over all attempts of a driver.
+
+    Args:
+        config: Settings.
+        inputs: What the run starts from.
+        folder: The run's folder, open.
+        stage: Where the actors are put.
+        store: The run's checkpoints.
+        preemption: Told when there is a loop to stop.
+    """
+
+    def __init__(
+        self, config: RlConfig, inputs: Inputs, folder: RunFolder, stage: Stage, store: CheckpointStore, preemption: Preemption
+    ) -> None:
+        self._config, self._inputs, self._folder = config, inputs, folder
+        self._stage, self._store, self._preemption = stage, store, preemption
+        self._rewinds = 0
+
+    async def train(self, newest: Checkpoint | None) -> None:
+        """Start the actors, bring them to where the run stands, and train to its end. Raises what no attempt could recover from."""
+        start = time.monotonic()
+        self._scorer = ScorerPool(lambda i: self._stage.reward_worker(i, self._inputs.verifier, self._config.reward), self._config.reward)
+        self._fleet = await self._new_fleet()
+        try:
+            await asyncio.gather(self._fleet.start(), self._scorer.start())
+            failure: RunError | None = None
+            while True:
+                try:
+                    if failure is not None:
+                        newest = await self._begin_anew(failure)
+                    await self._load(newest, start)
+                    await self._attempt(newest.state if newest else RunState())
+                    break
+                except RunError as error:
+                    self._require_recoverable(error)
+                    failure, start = error, time.monotonic()
+                finally:
+                    self._preemption.ask(None)
+        finally:
+            await self._scorer.stop()
+            await self._fleet.pool.stop()
+
+    async def _new_fleet(self) -> Fleet:
+        return await Fleet.create(self._config, self._stage, self._inputs.model_path, self._inputs.tokenizer.stop_ids)
+
+    async def _load(self, newest: Checkpoint | None, start: float) -> None:
+        """Bring the learner and the folder to a checkpoint; None: to the start."""
+        version = newest.state.version if newest else RunState().version
+        if newest:
+            await self._fleet.group.load(newest.path, timeout_s=self._config.checkpoint.timeout_s)
+        print(closing.started(time.monotonic() - start, self._folder.rewind(version)), flush=True)
+
+    async def _attempt(self, state: RunState) -> None:
+        """Train from `state` to the end of the run."""
+        config, inputs, folder, fleet = self._config, self._inputs, self._folder, self._fleet
+        write_prompts(folder.prompts, {"train": map(inputs.train.draw, range(len(inputs.train))), "heldout": inputs.heldout})
+        publisher = fleet.publisher(probes(inputs, config.weights.probe_prompts, config.max_model_len - 1))
+        sinks = open_sinks(config, folder, state.version)
+        try:
+            controller = Controller(
+                loop=config.loop,
+                evaluation=config.eval,
+                checkpoint=config.checkpoint,
+                sampling=sampling_of(config),
+                algo=config.algo,
+                prompts=inputs.train,
+                engines=fleet.pool,
+                scorer=self._scorer,
+                learner=fleet.learner,
+                weights=publisher,
+                evaluator=_evaluator(config, inputs, fleet.pool, self._scorer),
+                store=fleet.store(RunStore(self._store, fleet.group, inputs.template, config.checkpoint), publisher),
+                rollout_log=RolloutWriter(
+                    folder.rollouts,
+                    keep=config.monitor.rollouts,
+                    fetch=lambda handles: objects("groups to log", handles, timeout_s=config.engine.sample_timeout_s, error=RolloutError),
+                    attempt=folder.attempt,
+                ),
+                sink=sinks,
+                state=state,
+                left_out=folder.left_out(),
+            )
+            self._preemption.ask(controller.preempt)
+            try:
+                await controller.run(config.run.steps)
+            except DivergedError as error:
+                if controller.failed and config.run.on_divergence == "rewind":
+                    folder.leave_out(_draws_of(controller.failed), str(error))
+                raise
+            await export_final(fleet.group, inputs.template, folder.path, timeout_s=config.checkpoint.timeout_s)
+        finally:
+            sinks.close()
+
+    def _require_recoverable(self, error: RunError) -> None:
+        """Raise `error` where another attempt would not help, is not wanted, or would be one too many."""
+        config = self._config.run
+        lost = isinstance(error, LearnerLostError)
+        diverged = isinstance(error, DivergedError | DisagreementError) and config.on_divergence == "rewind"
+        # On shared GPUs no engine is replaced by itself: all are made anew together with the learner.
+        shared = self._config.cluster.colocated and type(error) in (RolloutError, WeightSyncError, DeadlineError)
+        if not (lost or diverged or shared):
+            raise error
+        if self._rewinds == config.max_rewinds:
+            error.add_note(f"rewound {self._rewinds} times already (run.max_rewinds); the same command goes on from the newest checkpoint")
+            raise error
+        self._rewinds += 1
+
+    async def _begin_anew(self, failure: RunError) -> Checkpoint | None:
+        """Make the learner anew, and count another attempt; returns the checkpoint to go on from."""
+        newest = self._store.newest()
+        print(closing.rewinding(failure, newest, self._rewinds, self._config.run.max_rewinds), flush=True)
+        self._folder.begin_attempt(str(failure))
+        if self._fleet.turns is None:
+            await self._fleet.group.rebuild()
+        else:
+            await self._fleet.kill()
+            self._fleet = await self._new_fleet()
+            await self._fleet.start()
+        return newest
+
+
+def _draws_of(batch: Batch) -> list[int]:
+    return [trajectory.scored.group.draw for trajectory in batch.trajectories]
+
+
+def sampling_of(config: RlConfig) -> Sampling:
+    """Return how training completions are sampled."""
+    section = config.sampling
+    return Sampling(n=section.n, temperature=section.temperature, top_p=section.top_p, max_tokens=section.max_tokens)
+
+
+def probes(inputs: Inputs, number: int, max_tokens: int) -> list[NDArray[np.int32]]:
+    """Return the fixed sequences of the parity probe: prompts of the run, each with its right answer, of at most `max_tokens`."""
+    sequences = []
+    for draw in map(inputs.train.draw, range(min(number, len(inputs.train)))):
+        answer = inputs.tokenizer.encode_completion(render_completion(draw.prompt.reference, "probe"))
+        sequences.append(np.concatenate([draw.token_ids, answer])[: min(PROBE_TOKENS, max_tokens)])
+    return sequences
+
+
+def _evaluator(config: RlConfig, inputs: Inputs, pool: EnginePool, scorer: ScorerPool) -> HeldoutEvaluator | None:
+    if not inputs.heldout:
+        return None
+    return HeldoutEvaluator(
+        inputs.heldout, engines=pool, scorer=scorer, temperature=config.eval.temperature, max_tokens=config.sampling.max_tokens
+    )
