@@ -1,5 +1,8 @@
+import os
+
 import numpy as np
 import pytest
+import torch
 
 from toolrl.config.learning import AlgoConfig, LearnerConfig
 from toolrl.config.schema import ModelConfig
@@ -8,6 +11,18 @@ from toolrl.learner.optimizer import schedule_factor
 from toolrl.learner.packing import Demonstration, shard_batch, shard_demonstrations
 
 pytestmark = pytest.mark.stack
+
+
+class Planted:
+    """What, unpickled, makes the folder `path`."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self._path),)
+
+
 SEQUENCES = [np.arange(3, 3 + n, dtype=np.int32) % 97 for n in (2, 31, 7, 18)]
 
 
@@ -45,6 +60,16 @@ def test_a_checkpoint_that_is_not_there_is_an_error_that_names_the_folder(one_ra
     one_rank.make(fp32(models["qwen2", False]), LearnerConfig())
     with pytest.raises(CheckpointError, match=str(tmp_path)):
         one_rank.call("load", tmp_path)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused_by_every_rank(two_ranks, models, tmp_path):
+    two_ranks.make(fp32(models["qwen2", False]), LearnerConfig())
+    two_ranks.call("save", tmp_path / "saved")
+    for path in (tmp_path / "saved").rglob("*optim_states.pt"):
+        torch.save({**torch.load(path, weights_only=False), "more": Planted(tmp_path / "ran")}, path)
+    with pytest.raises(CheckpointError, match=r"asks for posix\.mkdir"):
+        two_ranks.call("load", tmp_path / "saved")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_bfloat16_computes_near_float32_and_learns_steps_too_small_for_bfloat16(two_ranks, models, plain):

@@ -118,12 +118,12 @@ def _load(path: str) -> Any:
 
     is_path = Path(path).exists() or path.startswith(("/", ".", "~")) or path.count("/") > 1
     try:
-        return AutoTokenizer.from_pretrained(path, local_files_only=True)
+        return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:  # what transformers raises for whatever is not there or not readable
         if is_path or not hub_answers():
             raise UserError(_nothing_at(path)) from error
     try:
-        return AutoTokenizer.from_pretrained(path)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(_nothing_at(path)) from error
 

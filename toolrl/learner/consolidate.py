@@ -23,6 +23,7 @@ from toolrl.learner.export import write_model
 from toolrl.learner.lora import add_adapters
 from toolrl.learner.model import load_causal, read_config
 from toolrl.learner.trainer import TAG
+from toolrl.learner.unpickling import tensors_only
 from toolrl.weights.merged import checkpoint_weights
 
 CAUSAL = "causal."
@@ -59,7 +60,7 @@ def consolidate(checkpoint: Path, model: ModelConfig, learner: LearnerConfig, *,
 def _master_weights(checkpoint: Path, *, partial: bool) -> dict[str, Any]:
     """Return every trained tensor in float32, put together when it is asked for its values; DeepSpeed's own words are not shown."""
     try:
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), tensors_only(checkpoint):
             found: dict[str, Any] = get_fp32_state_dict_from_zero_checkpoint(
                 str(checkpoint), tag=TAG, exclude_frozen_parameters=partial, lazy_mode=True
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from toolrl.learner.attention import implementation, unsupported
 from toolrl.learner.kernels import fuse_kernels
 from toolrl.learner.network import Policy
 from toolrl.learner.sequence import SequenceParallel
+from toolrl.learner.unpickling import fault
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 UNSUPPORTED_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
@@ -30,7 +32,7 @@ def read_config(path: str) -> Any:
         UserError: There is none, it cannot be read, or its head or its attention is of a kind that is not supported.
     """
     try:
-        config = AutoConfig.from_pretrained(path)
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(f"model.path: cannot read a model from {path!r} ({error}); name a Hugging Face folder or hub model") from error
     odd = [name for name in UNSUPPORTED_HEADS if getattr(config, name, None) not in (None, 1, 1.0)]
@@ -89,10 +91,18 @@ def load_causal(settings: ModelConfig, config: Any, **how: Any) -> Any:
     logging.disable_progress_bar()  # one from each rank
     try:
         causal, loading = AutoModelForCausalLM.from_pretrained(
-            settings.path, config=config, dtype=DTYPES[settings.dtype], output_loading_info=True, **how
+            settings.path,
+            config=config,
+            dtype=DTYPES[settings.dtype],
+            output_loading_info=True,
+            weights_only=True,
+            trust_remote_code=False,
+            **how,
         )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise UserError(f"model.path: cannot load the weights of {settings.path!r}: {error}") from error
+    except pickle.UnpicklingError as error:
+        raise UserError(f"model.path: cannot load the weights of {settings.path!r}: the pickle {fault(error)}; use safetensors") from error
     if loading["missing_keys"]:  # Transformers fills them with random numbers
         names = ", ".join(sorted(loading["missing_keys"])[:5])
         raise UserError(f"model.path: {settings.path!r} lacks {len(loading['missing_keys'])} tensors of its model: {names}")

@@ -20,6 +20,7 @@ from toolrl.errors import CheckpointError, DivergedError
 from toolrl.learner.collate import Tokens
 from toolrl.learner.network import Policy
 from toolrl.learner.optimizer import build_optimizer, build_schedule
+from toolrl.learner.unpickling import tensors_only
 
 # Shared-memory all-reduce is for inference; DeepSpeed would compile it at start-up, and fail where there is no C++ compiler.
 deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
@@ -108,10 +109,11 @@ class Trainer:
         """Continue from a checkpoint of as many ranks. Collective.
 
         Raises:
-            CheckpointError: There is none, or it belongs to another model or number of ranks.
+            CheckpointError: There is none, it belongs to another model or number of ranks, or a file of it is more than tensors.
         """
         try:
-            found, client_state = self._engine.load_checkpoint(str(folder), tag=TAG, load_module_strict=not self._has_frozen)
+            with tensors_only(folder):
+                found, client_state = self._engine.load_checkpoint(str(folder), tag=TAG, load_module_strict=not self._has_frozen)
         except (OSError, KeyError, ValueError, RuntimeError, AssertionError, deepspeed.runtime.zero.utils.ZeRORuntimeException) as error:
             raise CheckpointError(f"{folder}: does not fit this learner: {error}") from error
         if found is None:
