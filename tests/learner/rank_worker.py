@@ -45,6 +45,40 @@ class Worker:
                 whole[name] = parameter.detach().float().numpy().copy()
         return whole
 
+    def optimizer_states(self):
+        """Master weight and optimizer state of every trained parameter, whole: "name key" -> values; and the settings of each group."""
+        optimizer = self.learner._trainer.engine.optimizer
+        keys = ("exp_avg", "exp_avg_sq", "momentum")
+        states = {}
+        for group, names in enumerate(optimizer.fp16_groups):
+            held = optimizer.optimizer.state[optimizer.fp32_partitioned_groups_flat[group]]
+            for parameter in names:
+                name = optimizer.param_names[parameter]
+                states[f"{name} fp32"] = deepspeed.utils.safe_get_full_fp32_param(parameter).numpy().copy()
+                states |= {
+                    f"{name} {key}": deepspeed.utils.safe_get_full_optimizer_state(parameter, key).numpy().copy()
+                    for key in keys
+                    if key in held
+                }
+                states[f"{name} step"] = float(held["step"])
+        settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.optimizer.param_groups]
+        return states, settings
+
+    def universal(self, folder, out):
+        """Convert a checkpoint of DeepSpeed's by its own converter; return what `optimizer_states` does, without the settings."""
+        import torch
+        from deepspeed.checkpoint.ds_to_universal import main
+
+        main(SimpleNamespace(
+            input_folder=str(folder), output_folder=str(out), num_extract_workers=1, num_merge_workers=1, keep_temp_folder=False,
+            strict=True, inject_missing_state=False,
+        ))  # fmt: skip
+        found = {}
+        for file in (out / "zero").glob("*/*.pt"):
+            value = torch.load(file, weights_only=False)
+            found[f"{file.parent.name} {file.stem}"] = (value["param"] if isinstance(value, dict) else value).detach().numpy()
+        return found
+
     def reference_logprobs(self, sequences, temperature):
         """What `logprobs` returns, of the reference."""
         trainer, reference = self.learner._trainer, self.learner._reference

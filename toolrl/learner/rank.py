@@ -187,10 +187,10 @@ class LearnerRank:
         self._ready.save(folder)
 
     def load(self, folder: Path) -> None:
-        """Continue from what `save` wrote with as many ranks.
+        """Continue from what `save` wrote, with whatever number of ranks.
 
         Raises:
-            CheckpointError: It is not there, or of another model or number of ranks.
+            CheckpointError: It is not there, or of another model.
         """
         self._ready.load(folder)
 

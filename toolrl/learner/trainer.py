@@ -20,6 +20,7 @@ from toolrl.errors import CheckpointError, DivergedError
 from toolrl.learner.collate import Tokens
 from toolrl.learner.network import Policy
 from toolrl.learner.optimizer import build_optimizer, build_schedule
+from toolrl.learner.reshard import files_of_ranks, load_resharded
 from toolrl.learner.unpickling import tensors_only
 
 # Shared-memory all-reduce is for inference; DeepSpeed would compile it at start-up, and fail where there is no C++ compiler.
@@ -106,17 +107,24 @@ class Trainer:
         )
 
     def load(self, folder: Path) -> None:
-        """Continue from a checkpoint of as many ranks. Collective.
+        """Continue from a checkpoint of any number of ranks: of as many bit for bit, of others with every value the same. Collective.
 
         Raises:
-            CheckpointError: There is none, it belongs to another model or number of ranks, or a file of it is more than tensors.
+            CheckpointError: There is none, it belongs to another model, or a file of it is more than tensors.
         """
+        written_by = len(files_of_ranks(folder / TAG))
+        state = None
         try:
             with tensors_only(folder):
-                found, client_state = self._engine.load_checkpoint(str(folder), tag=TAG, load_module_strict=not self._has_frozen)
+                if written_by == dist.get_world_size():
+                    _, state = self._engine.load_checkpoint(str(folder), tag=TAG, load_module_strict=not self._has_frozen)
+                elif written_by:
+                    state = load_resharded(self._engine, folder / TAG, strict=not self._has_frozen)
+        except CheckpointError:
+            raise
         except (OSError, KeyError, ValueError, RuntimeError, AssertionError, deepspeed.runtime.zero.utils.ZeRORuntimeException) as error:
             raise CheckpointError(f"{folder}: does not fit this learner: {error}") from error
-        if found is None:
-            raise CheckpointError(f"{folder}: holds no checkpoint of a learner of {dist.get_world_size()} ranks")
-        self.optimizer_steps = client_state["toolrl"]["optimizer_steps"]
-        torch.set_rng_state(client_state["toolrl"]["rng"])
+        if state is None:
+            raise CheckpointError(f"{folder}: holds no checkpoint of a learner")
+        self.optimizer_steps = state["toolrl"]["optimizer_steps"]
+        torch.set_rng_state(state["toolrl"]["rng"])

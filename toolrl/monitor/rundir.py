@@ -48,7 +48,8 @@ MAY_CHANGE = (
     "weights.*", "engine.*", "*.threads", "*timeout_s", "reward.workers", "reward.cpus_per_worker", "reward.groups_per_call",
     "reward.deadline_s", "reward.audit_rows", "loop.max_staleness", "loop.max_dull_in_row", "model.gradient_checkpointing",
     "model.attention", "model.liger", "learner.cpus_per_rank", "learner.max_tokens_per_microbatch", "learner.share_prompts",
-    "learner.offload_*", "learner.persistent_elements", "learner.prefetch_elements",
+    "learner.offload_*", "learner.persistent_elements", "learner.prefetch_elements", "learner.num_ranks", "learner.sequence_parallel",
+    "learner.hpz_ranks",
 )  # fmt: skip
 """Settings that a resumed run may change: how long, how fast, where, and what is watched. What is learned, from what, stays."""
 CONFIG = "config.yaml"

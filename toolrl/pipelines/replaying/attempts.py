@@ -20,7 +20,7 @@ from toolrl.pipelines.review.stored import StoredRun
 
 UNDONE = (
     "run.steps", "learner.max_tokens_per_microbatch", "learner.share_prompts", "learner.offload_optimizer",
-    "model.attention", "model.liger",
+    "learner.num_ranks", "learner.sequence_parallel", "learner.hpz_ranks", "model.attention", "model.liger",
 )  # fmt: skip
 """Settings that a resumed run may change and that decide how a batch is trained: where a schedule ends, the order of sums, the kernels."""
 GIVEN = ("model.path", "model.attention", "cluster.*", "learner.threads", "learner.cpus_per_rank", "learner.offload_*", "*timeout_s")
