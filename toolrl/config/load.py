@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from toolrl.config import secrets
 from toolrl.config.validate import AnyConfig, problems
 from toolrl.errors import ConfigError
 
@@ -34,6 +35,7 @@ def load(kind: type[Config], arguments: Sequence[str]) -> Config:
     known = settings(kind)
     tables = {name: default for name, (_, default) in known.items() if isinstance(default, dict)}
     layers = [(argument, _layer(argument, tables, found)) for argument in arguments]
+    _refuse_secrets([setting for _, layer in layers for setting in layer], known)
     for origin, layer in layers:
         for key, value in layer:
             if key in known:
@@ -49,6 +51,7 @@ def load(kind: type[Config], arguments: Sequence[str]) -> Config:
 def from_values(kind: type[Config], values: Mapping[str, Any]) -> Config:
     """Return the configuration of settings by `section.key`. Raises ConfigError with every problem found."""
     known = settings(kind)
+    _refuse_secrets(list(values.items()), known)
     found = [f"unknown setting {key!r}{_nearest(key, known)}" for key in values if key not in known]
     return _checked(kind, dict(values), found)
 
@@ -59,6 +62,12 @@ def parsed(text: str) -> Any:
         return _tree(OmegaConf.from_dotlist([f"value={text}"]))["value"]
     except (OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(f"{text}: not readable as YAML: {' '.join(str(error).split())}") from error
+
+
+def _refuse_secrets(given: Sequence[tuple[str, Any]], known: Mapping[str, object]) -> None:
+    """Raise ConfigError where a setting holds a key; before all else, because other messages repeat what was got."""
+    if found := secrets.told(given, known):
+        raise ConfigError(found)
 
 
 def _checked(kind: type[Config], values: dict[str, Any], found: list[str]) -> Config:
