@@ -56,6 +56,10 @@ class Scorer(Protocol):
         """Return one verdict for each completion. A verifier's failure is a verdict too."""
         ...
 
+    def metrics(self) -> Mapping[str, float]:
+        """Return how many workers there are, and what they have gone through since they started."""
+        ...
+
 
 class Learner(Protocol):
     """Owns the weights."""

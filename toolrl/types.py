@@ -201,11 +201,12 @@ class Reason(StrEnum):
     # The verifier itself failed: no statement about the completion.
     VERIFIER_ERROR = "verifier_error"
     VERIFIER_TIMEOUT = "verifier_timeout"
+    QUARANTINED = "quarantined"  # not asked any more: the prompt has cost too many reward workers
 
     @property
     def is_failure(self) -> bool:
         """Whether the verifier failed, so that the completion has no reward at all."""
-        return self in (Reason.VERIFIER_ERROR, Reason.VERIFIER_TIMEOUT)
+        return self in (Reason.VERIFIER_ERROR, Reason.VERIFIER_TIMEOUT, Reason.QUARANTINED)
 
 
 @dataclass(frozen=True, slots=True)

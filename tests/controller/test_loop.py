@@ -546,6 +546,7 @@ def test_the_metrics_of_a_batch_by_hand():
         "reward/format_right": 1.0,
         "reward/content_right": 4 / 12,
         "reward/failed_share": 0.0,
+        "reward/workers": 2.0,
         "reward/reason/correct": 4 / 12,
         "reward/reason/wrong_value": 8 / 12,
         "rollout/completion_tokens_mean": 7 / 4,

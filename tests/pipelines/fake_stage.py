@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+from toolrl.actors.reward_worker import RewardHandle
+
 
 class Actor:
     """Answers every remote call, and records it; rank k has GPU 7 - k."""
@@ -40,4 +42,4 @@ class Stage:
         return handles
 
     def reward_worker(self, index, verifier, config):
-        return Actor(f"reward-{index}", self.events, {})
+        return RewardHandle(f"reward-{index}", lambda: Actor(f"reward-{index}", self.events, {}), config)

@@ -85,7 +85,7 @@ def test_a_verdict_among_several_functions_gives_its_reward_alone(mine):
     "result",
     [
         "nothing", None, math.nan, math.inf, [1.0], Verdict(math.nan, Reason.CORRECT), Verdict("1", Reason.CORRECT), Verdict(1.0, "odd"),
-        Verdict(None, Reason.CORRECT), Verdict(1.0, Reason.VERIFIER_ERROR),
+        Verdict(None, Reason.CORRECT), Verdict(1.0, Reason.VERIFIER_ERROR), Verdict(1.0, Reason.CORRECT, got=b"a word"),
     ],
 )  # fmt: skip
 def test_what_is_no_reward_is_a_failure_that_says_what_came(mine, tmp_path, result):

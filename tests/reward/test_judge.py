@@ -4,7 +4,9 @@ import signal
 import time
 
 import numpy as np
+import pytest
 
+from toolrl.reward.deadline import LateError, within
 from toolrl.reward.judge import judge, judge_group
 from toolrl.reward.verifier import make_verifier
 from toolrl.types import Completion, Draw, Group, Prompt, Reason, VersionSpan, WeightVersion
@@ -78,6 +80,18 @@ def test_a_verdict_that_is_late_is_a_timeout_whatever_the_verifier_catches():
     assert (verdict.reward, verdict.reason, verdict.got) == (None, Reason.VERIFIER_TIMEOUT, "no verdict within 0.05 s")
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_a_callers_own_deadline_ends_the_judging_and_is_no_verdict_on_one_completion():
+    judged = []
+
+    def slow(prompt, text):
+        judged.append(text)
+        time.sleep(60)
+
+    with pytest.raises(LateError, match=r"no verdict within 0\.05 s"), within(0.05):
+        judge_group(slow, group("first", "second"))
+    assert judged == ["first"]
 
 
 def test_a_verdict_in_time_is_left_alone():

@@ -19,7 +19,7 @@ from toolrl.actors.cluster import nodes_of, options_for
 from toolrl.actors.engine import MAX_CALLS, EngineActor, EngineHandle
 from toolrl.actors.placement import Placement, arranged
 from toolrl.actors.rank import LearnerActor, SenderSettings
-from toolrl.actors.reward import RewardActor
+from toolrl.actors.reward_worker import RewardActor, RewardHandle
 from toolrl.actors.wait import gather
 from toolrl.config.learning import LearnerConfig
 from toolrl.config.schema import EngineConfig
@@ -79,10 +79,11 @@ class Stage:
             ranks.append(actor.remote(rank, config.num_ranks, rank_arguments, sender, config.step_timeout_s))
         return ranks
 
-    def reward_worker(self, index: int, verifier: Verifier, config: RewardConfig) -> Any:
-        """Create one reward worker."""
-        options = self._options(f"reward-{index}", config.cpus_per_worker, 0.0, {**_QUIET, "OMP_NUM_THREADS": "1"})
-        return ray.remote(RewardActor).options(**options).remote(verifier, config.deadline_s)
+    def reward_worker(self, index: int, verifier: Verifier, config: RewardConfig) -> RewardHandle:
+        """Return one reward worker, to be started."""
+        name = f"reward-{index}"
+        options = self._options(name, config.cpus_per_worker, 0.0, {**_QUIET, "OMP_NUM_THREADS": "1"})
+        return RewardHandle(name, lambda: ray.remote(RewardActor).options(**options).remote(verifier, config), config)
 
     def _options(self, role: str, cpus: float, gpus: float, env: dict[str, str]) -> dict[str, Any]:
         return options_for(role, self._placement, self._group, cpus=cpus, gpus=gpus, env=env)

@@ -38,5 +38,6 @@ RULES: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.WRONG_VALUE: "a value equals the reference's value",
         Reason.VERIFIER_ERROR: "the verifier raised: the completion has no reward and is in no statistic",
         Reason.VERIFIER_TIMEOUT: "the verifier took longer than reward.deadline_s: the completion has no reward",
+        Reason.QUARANTINED: "the prompt has cost reward.quarantine_after reward workers: it is judged no more in this run",
     }
 )

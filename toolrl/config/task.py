@@ -55,6 +55,13 @@ class RewardConfig:
     """Groups sent to a worker in one call."""
     deadline_s: float = 10.0
     """Longest time for the verdicts of one group; a worker that takes longer is replaced."""
+    memory_gib: float = 4.0
+    """Memory that the reward may take in a worker, beyond what the worker itself has, in GiB; where it wants more the group has no reward
+    and the worker is replaced. 0: no bound."""
+    start_timeout_s: float = 60.0
+    """Longest wait for a worker to start."""
+    quarantine_after: int = 3
+    """Groups of one prompt that cost a worker before its later groups get no reward, unasked; 0: they are always judged."""
     audit_rows: int = 256
     """Rows of the pre-flight audit of the verifier; 0 switches it off."""
 

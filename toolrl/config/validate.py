@@ -56,7 +56,7 @@ AT_LEAST_ONE = (
     "endpoint.attempts",
 )  # fmt: skip
 AT_LEAST_ZERO = (
-    "engine.max_restarts",
+    "engine.max_restarts", "reward.memory_gib", "reward.quarantine_after",
     "engine.max_model_len", "reward.audit_rows", "loop.max_staleness", "algo.clip_low", "algo.clip_high", "algo.kl_coef",
     "algo.entropy_coef", "algo.loss_constant", "algo.overlong_buffer", "algo.importance_floor", "algo.mismatch_bound",
     "learner.lora_rank", "learner.persistent_elements", "learner.prefetch_elements",
@@ -68,7 +68,7 @@ AT_LEAST_ZERO = (
 ABOVE_ZERO = (
     "sampling.top_p", "engine.kv_cache_gib", "engine.gpu_memory_utilization", "engine.cpus",
     "engine.start_timeout_s", "engine.sample_timeout_s", "engine.health_every_s", "engine.health_timeout_s",
-    "reward.cpus_per_worker", "reward.deadline_s", "algo.advantage_eps",
+    "reward.cpus_per_worker", "reward.deadline_s", "reward.start_timeout_s", "algo.advantage_eps",
     "algo.importance_cap", "learner.lora_alpha",
     "checkpoint.preempt_timeout_s",
     "learner.lr", "learner.muon_lr", "learner.cpus_per_rank", "learner.start_timeout_s", "learner.step_timeout_s",

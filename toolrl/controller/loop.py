@@ -151,6 +151,7 @@ class Controller:
         metrics |= {"loop/groups_in_flight": float(window.unfinished)}
         with part(RolloutError, "engines, saying what they did"):
             metrics |= await self._engines.metrics()
+        metrics |= self._scorer.metrics()
         report, pushed = await self._learn_and_push(batch)
         metrics |= {**report.metrics, **pushed}
         await self._keep_rollouts(batch, report.trained, tasks)

@@ -31,6 +31,7 @@ from toolrl.errors import DataError
 from toolrl.protocols import Verifier
 from toolrl.reward.audit import AuditReport, audit
 from toolrl.reward.observed import Observed
+from toolrl.reward.portable import require_portable
 from toolrl.reward.verifier import make_verifier
 from toolrl.types import Draw, Prompt
 
@@ -93,6 +94,7 @@ def require_trainable(learner: LearnerConfig, model_path: str) -> None:
 def load_inputs(config: RlConfig) -> Inputs:
     """Read and check what `config` names. Raises UserError kin."""
     verifier = make_verifier(config.reward.mode, config.reward.no_call, config.reward.functions)
+    require_portable(verifier)
     model_path = resolve_model(config.model.path)
     require_trainable(config.learner, model_path)
     template = PromptTemplate.load(config.prompt.template, model_path=model_path)

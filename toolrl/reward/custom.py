@@ -53,8 +53,9 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 def _is_sound(verdict: Verdict) -> bool:
-    """Whether a verdict has either a reward or the reason of a failure."""
-    if not isinstance(verdict.reason, Reason):
+    """Whether a verdict has either a reward or the reason of a failure, and words beside it: it must travel."""
+    words = (verdict.path, verdict.expected, verdict.got)
+    if not isinstance(verdict.reason, Reason) or not all(isinstance(word, str) for word in words):
         return False
     return verdict.reward is None if verdict.reason.is_failure else _is_number(verdict.reward)
 

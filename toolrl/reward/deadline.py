@@ -1,4 +1,4 @@
-"""A deadline for a user's reward outside the reward workers, where there is no other process to replace: an alarm that interrupts it."""
+"""A deadline for a user's reward, in its own process: an alarm that interrupts it."""
 
 from __future__ import annotations
 

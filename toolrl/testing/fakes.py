@@ -167,6 +167,10 @@ class FakeScorer:
         wrong = Verdict(0.0, Reason.WRONG_VALUE, "[0].arguments.x", "1", "2", format_right=True)
         return ScoredGroup(group, tuple(wrong if dull or i % 2 else right for i in range(len(group.oldest))))
 
+    def metrics(self) -> Mapping[str, float]:
+        """Return what two workers would say that never fail."""
+        return {"reward/workers": 2.0, "reward/workers_replaced": 0.0}
+
 
 class FakeLearner:
     """Remembers every batch; two optimizer steps and 3 seconds each."""

@@ -23,6 +23,7 @@ from toolrl.reward.judge import judge
 from toolrl.reward.verifier import users_deadline
 from toolrl.types import Reason, Verdict
 
+FAILED = frozenset(reason.value for reason in Reason if reason.is_failure)
 COLUMNS = ("draw", "sample", "prompt_id", "reward", "reason", "text")
 
 
@@ -194,7 +195,7 @@ def _changed(sample: str, version: int, prompt_id: str, reward: float | None, re
 def _side(reason: str) -> str:
     if reason == Reason.CORRECT:
         return "right"
-    return "failed" if reason in (Reason.VERIFIER_ERROR, Reason.VERIFIER_TIMEOUT) else "wrong"
+    return "failed" if reason in FAILED else "wrong"
 
 
 def _as_json(span: Span) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from toolrl.pipelines.supervised.batches import with_steps
 from toolrl.protocols import Verifier
 from toolrl.reward.audit import AuditReport, audit
 from toolrl.reward.observed import Observed
+from toolrl.reward.portable import require_portable
 from toolrl.reward.verifier import make_verifier
 from toolrl.types import Draw, Prompt
 
@@ -126,6 +127,7 @@ def _judged(config: SftConfig, train: Sequence[Prompt], tokenizer: ChatTokenizer
     prompts = load_prompts(config.eval.heldout, part="heldout")
     require_disjoint(train, prompts, "eval.heldout")
     verifier = make_verifier(config.reward.mode, config.reward.no_call, config.reward.functions)
+    require_portable(verifier)
     report = audit(verifier, prompts[: config.reward.audit_rows], config.reward.deadline_s) if config.reward.audit_rows else None
     if report is not None:
         report.require_sound()

@@ -1,0 +1,142 @@
+"""One reward worker: an actor that judges groups under a deadline and a bound of memory, and the handle by which the pool knows it.
+
+    group ─ alarm after reward.deadline_s ─> verdicts          a group that is late, or wants too much memory, ends the call: what was
+          ─ reward.memory_gib at most ─┘                       judged before it is kept, and the pool replaces the worker
+
+The alarm interrupts Python; what never returns from C is found by the pool's own deadline. The bound is the kernel's (RLIMIT_DATA), so that
+a reward that allocates without end gets a MemoryError and the node is not touched. Processes that a reward starts have the same bound.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from toolrl.actors.wait import fetch, one
+from toolrl.config.task import RewardConfig
+from toolrl.errors import RolloutError, RunError, ScoringError
+from toolrl.protocols import Verifier
+from toolrl.reward.deadline import LateError, within
+from toolrl.reward.judge import judge_group
+from toolrl.types import Group, GroupRef, Prompt, Reason, Verdict
+
+GIB = 2**30
+_STATUS = Path("/proc/self/status")
+FETCH_SHARE = 0.5
+"""Of `reward.deadline_s`: how long groups may take to come out of the object store, so that this is told from a hang."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a worker made of some groups."""
+
+    verdicts: list[tuple[Verdict, ...]]
+    """Of the first groups, in order: of all of them, unless one failed."""
+    failure: Verdict | None = None
+    """On the group after those, which the worker did not get through."""
+
+
+class _OutgrownError(BaseException):
+    """The verifier wanted more memory than it may have. Not an Exception, so that it does not become the verdict on one completion."""
+
+
+class RewardActor:
+    """Judges groups that it fetches from the object store."""
+
+    def __init__(self, verifier: Verifier, config: RewardConfig) -> None:
+        self._verifier = verifier
+        self._config = config
+        if config.memory_gib:
+            _, most = resource.getrlimit(resource.RLIMIT_DATA)
+            resource.setrlimit(resource.RLIMIT_DATA, (_own_bytes() + int(config.memory_gib * GIB), most))
+
+    def ready(self) -> bool:
+        """Answer once the verifier is here."""
+        return True
+
+    def score(self, handles: Sequence[Any]) -> Judged:
+        """Judge the groups behind `handles`, up to the first that fails. Raises RolloutError where they cannot be fetched."""
+        try:
+            groups = fetch("groups to score", list(handles), timeout_s=FETCH_SHARE * self._config.deadline_s)
+        except RunError as error:  # told apart from a deadline of the verifier
+            raise RolloutError(str(error)) from error
+        judged: list[tuple[Verdict, ...]] = []
+        for group in groups:
+            verdicts = self._judge(group)
+            if isinstance(verdicts, Verdict):
+                return Judged(judged, verdicts)
+            judged.append(verdicts)
+        return Judged(judged)
+
+    def _judge(self, group: Group) -> tuple[Verdict, ...] | Verdict:
+        """Return the verdicts on a group, or the one that says how it failed."""
+        try:
+            with within(self._config.deadline_s):
+                return judge_group(self._bounded, group)
+        except LateError as late:
+            return Verdict(None, Reason.VERIFIER_TIMEOUT, got=str(late))
+        except _OutgrownError:
+            return Verdict(
+                None,
+                Reason.VERIFIER_ERROR,
+                got=f"MemoryError: the verifier wanted more than {self._config.memory_gib:g} GiB (reward.memory_gib)",
+            )
+
+    def _bounded(self, prompt: Prompt, text: str) -> Verdict:
+        try:
+            return self._verifier(prompt, text)
+        except MemoryError:
+            pass  # with the error goes what the verifier held
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # this worker is replaced: let it say so
+        raise _OutgrownError
+
+
+def _own_bytes() -> int:
+    """Return what counts against RLIMIT_DATA of this process: its private memory that can be written, used or not."""
+    (line,) = (line for line in _STATUS.read_text().splitlines() if line.startswith("VmData:"))
+    return int(line.split()[1]) * 1024
+
+
+class RewardHandle:
+    """A worker as the pool sees it, whichever process it lives in by now.
+
+    Args:
+        name: What errors call it.
+        make_actor: Creates its actor, as often as it is called.
+        config: Section `reward` of the configuration.
+    """
+
+    def __init__(self, name: str, make_actor: Callable[[], Any], config: RewardConfig) -> None:
+        self.name = name
+        self._make_actor = make_actor
+        self._config = config
+        self._actor: Any = None
+
+    async def start(self) -> None:
+        """Create its process. Raises ScoringError where that fails, DeadlineError."""
+        self._actor = self._make_actor()
+        reference = self._actor.ready.remote()
+        await one("starting a reward worker", self.name, reference, timeout_s=self._config.start_timeout_s, error=ScoringError)
+
+    def kill(self) -> None:
+        """End its process, if there still is one."""
+        ray.kill(self._actor)
+
+    async def score(self, groups: Sequence[GroupRef]) -> Judged:
+        """Judge `groups`.
+
+        Raises:
+            DeadlineError: It does not answer, not even to its own alarm.
+            ScoringError: It died.
+            RolloutError: A group cannot be fetched; the worker is well.
+        """
+        reference = self._actor.score.remote([group.handle for group in groups])
+        timeout_s = self._config.deadline_s * (len(groups) + 1)
+        judged: Judged = await one("scoring groups", self.name, reference, timeout_s=timeout_s, error=ScoringError)
+        return judged
