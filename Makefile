@@ -6,7 +6,7 @@ READY := .venv/.ready
 GPU_BIN := .venv-gpu/bin
 GPU_READY := .venv-gpu/.ready
 
-.PHONY: demo test test-fast test-cluster gpu-smoke tables fuzz lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
+.PHONY: demo test test-fast test-cluster gpu-smoke tables chaos fuzz lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
 
 demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
@@ -26,6 +26,9 @@ gpu-smoke: $(GPU_READY)  ## what no CPU can show, on two GPUs in ten minutes: NC
 
 tables: $(READY)  ## Tables 3 and 4 of the paper at tiny size, on the demo task: on one warm engine, in under an hour; killed, it goes on
 	$(BIN)/toolrl run recipes/table3.yaml recipes/table4.yaml size=tiny $(ARGS)
+
+chaos: $(READY)  ## every accident in a real run each, for two seeds: an hour and a half on two cores; as root, a full disk too
+	$(BIN)/python tests/chaos/matrix.py $(ARGS)
 
 fuzz: $(READY)  ## a million inputs for all that reads a model's text, and how time grows on hostile ones
 	PYTHONPATH=tests/fuzz $(BIN)/python -m fuzzer $(ARGS)
