@@ -1,4 +1,4 @@
-"""`toolrl audit`: exit 0 where the reward tells references from the rest, else what is wrong and the exit code of the audit."""
+"""`toolrl audit DATA`: exit 0 where the reward tells references from the rest, else what is wrong and the exit code of the audit."""
 
 import json
 

@@ -47,11 +47,18 @@ def add_rescore(parsers: Any) -> None:
 
 def add_audit(parsers: Any) -> None:
     """Add `toolrl audit`."""
-    about = "check that a reward is 1 for every reference of a data set, and 0 for what only looks like it"
-    parser = parsers.add_parser("audit", help=about, description=f"{about[0].upper()}{about[1:]}.")
-    parser.add_argument("data", metavar="DATA", help="prompts, as data.train names them: a file, a prepared folder, demo://train")
-    parser.add_argument("--part", default="train", choices=("train", "heldout"), help="part of a prepared folder (default: train)")
-    parser.add_argument("--rows", type=int, metavar="N", help="audit the first N prompts (default: all)")
+    description = (
+        "Check a run: that each of its draws ended once, and that metrics, checkpoints and discarded files agree. "
+        "Or check a reward on a data set: that it is 1 for every reference, and 0 for what only looks like one."
+    )
+    parser = parsers.add_parser(
+        "audit", help="check that a run lost nothing, or that a reward is sound on a data set", description=description
+    )
+    prompts = "prompts, as data.train names them: a file, a prepared folder, demo://train"
+    parser.add_argument("target", metavar="RUN|DATA", help=f"the folder of a run, ended or in progress; or {prompts}")
+    parser.add_argument("--deep", action="store_true", help="of a run: read every byte of its checkpoints, too")
+    parser.add_argument("--part", choices=("train", "heldout"), help="of data: part of a prepared folder (default: train)")
+    parser.add_argument("--rows", type=int, metavar="N", help="of data: audit the first N prompts (default: all)")
     _add_reward(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_audit)
@@ -86,11 +93,11 @@ def _rescore(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    from toolrl.pipelines.audit import audit_data
+    from toolrl.pipelines.audit import audit_target
 
     reward = {"mode": arguments.mode, "no_call": arguments.no_call, "functions": arguments.functions}
-    audit_data(arguments.data, part=arguments.part, rows=arguments.rows, **reward, as_json=arguments.json, width=_width(), out=sys.stdout)
-    return 0
+    of_data = {"part": arguments.part, "rows": arguments.rows, **reward}
+    return audit_target(arguments.target, deep=arguments.deep, of_data=of_data, as_json=arguments.json, width=_width(), out=sys.stdout)
 
 
 def _width() -> int:

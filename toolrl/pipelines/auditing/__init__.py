@@ -1,0 +1,1 @@
+"""Parts of `toolrl audit RUN`."""

@@ -1,0 +1,104 @@
+"""How far a run has come, and what may lie ahead of what: the rest of an audit takes every other gap for a loss.
+
+With C the newest checkpoint, M the newest line of metrics and R the newest file of rollouts (0, -1 and 0 where there is none):
+
+    ended            C = M = R, the steps of summary.json
+    cut short or     C <= M and C <= R: what is beyond C is complete, and a resume discards it
+    in progress      R = M + 1: the rollouts were written, their version was still measured
+                     M = R + 1: the line was written, its rollouts were still on their way to the disk
+    rewind cut short versions beyond C have no rollouts, and those lie in discarded/ of the attempt before the newest one
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from toolrl.monitor import rollouts
+from toolrl.pipelines.auditing.files import SUMMARY, RunFiles
+from toolrl.pipelines.auditing.findings import Findings
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Which versions an audit looks at."""
+
+    last: int
+    """The newest one that anything tells of."""
+    no_rows: Collection[int] = frozenset()
+    """Versions that may be without rollouts."""
+    no_line: Collection[int] = frozenset()
+    """Versions that may be without a line."""
+    rewinding_to: int | None = None
+    """The version that the newest attempt was taking the run back to when it ended."""
+
+
+def extent_of(files: RunFiles, attempts: int, findings: Findings) -> Extent:
+    """Return it, and add to `findings` what is unfinished, or ended where it should not.
+
+    Args:
+        files: The run.
+        attempts: How many there are.
+        findings: Receives both.
+    """
+    far = _far_off({*files.lines.versions, *files.rollouts})
+    for version in sorted(far):
+        findings.problem("version", f"version {version}: far from any other", version=version)
+    if 0 in files.rollouts:
+        findings.problem("version", "version 0: no batch makes it, and it has rollouts", version=0)
+    told = max((version for version in files.lines.versions if version not in far), default=-1)
+    kept = max((version for version in files.rollouts if version not in far), default=0)
+    last = max(told, kept, 0)
+    newest = files.newest(reach=min(told, kept))
+    if files.summary is not None:
+        ends = {SUMMARY: files.summary.get("steps"), "metrics.jsonl": told, "rollouts/": kept, "checkpoints/": newest}
+        if len(set(ends.values())) > 1:
+            findings.problem("end", f"the run has ended, at different versions: {', '.join(f'{n} {v}' for n, v in ends.items())}")
+        return Extent(last)
+    _tell(files, newest, last, attempts, findings)
+    no_rows = {told} if told == kept + 1 > newest else set()
+    no_line = {kept} if kept == told + 1 > newest else set()
+    for version in no_rows:
+        findings.unfinished.append(f"version {version} is in metrics.jsonl, and its rollouts were still being written")
+    for version in no_line:
+        findings.unfinished.append(f"the rollouts of version {version} are there, and the version was still being measured")
+    gap = {version for version in range(newest + 1, last + 1) if version not in files.rollouts} - no_rows
+    moved = rollouts.files(rollouts.discarded_folder(files.path, attempts - 1)).keys()
+    if not gap or not gap <= moved:
+        return Extent(last, no_rows, no_line)
+    findings.unfinished.append(f"attempt {attempts} was rewinding the run to version {newest}: the next start ends that")
+    return Extent(last, no_rows | gap, no_line, rewinding_to=newest)
+
+
+def _far_off(versions: Collection[int]) -> set[int]:
+    """Return versions that a number gone wrong has made: so far up that most before them would be missing."""
+    most = 2 * len(versions) + 8
+    return {version for version in versions if version > most}
+
+
+def check_summary(files: RunFiles, completions: int, reasons: Counter[str], findings: Findings) -> None:
+    """Hold summary.json against what the files have: completions trained, and verdicts by reason."""
+    if files.summary is None:
+        return
+    for name, ours in (("completions", completions), ("reasons", dict(reasons))):
+        if files.summary.get(name) != ours:
+            findings.problem("summary", f"{SUMMARY}: {name} {files.summary.get(name)!r}, the files have {ours!r}")
+
+
+def _tell(files: RunFiles, newest: int, last: int, attempts: int, findings: Findings) -> None:
+    """Say of a run that has not ended where it stands."""
+    if files.driver:
+        findings.unfinished.append(f"in progress ({files.driver}): this is a moment of it")
+    if last > newest:
+        beyond = f"version {last}" if last == newest + 1 else f"versions {newest + 1} to {last}"
+        lies = "is" if last == newest + 1 else "are"
+        findings.unfinished.append(
+            f"{beyond} {lies} beyond the newest checkpoint, version {newest}: a resume moves that to discarded/attempt-{attempts} "
+            "and makes it again"
+        )
+    if files.lines.torn:
+        findings.unfinished.append("the last line of metrics.jsonl is torn, and is not read")
+    findings.unfinished += [f"checkpoints/{name} has no mark: it is not complete, and is not read" for name in files.unmarked]
+    writing = sorted(path.name for path in (files.path / "rollouts").glob(".version-*.tmp"))
+    findings.unfinished += [f"rollouts/{name} is not complete, and is not read" for name in writing]

@@ -1,0 +1,112 @@
+"""What the rows of a run must be like, from its settings: config.yaml, versions.json, left_out.json, prompts.parquet.
+
+config.yaml (the last attempt's) ─ what later attempts changed, undone ─> the bound on staleness of each attempt
+prompts.parquet (in the order of the first epoch) ─ that epoch's permutation, undone ─> the prompt of any draw
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from toolrl.config.schema import RlConfig
+from toolrl.data.draws import permutation
+from toolrl.errors import RunFolderError
+from toolrl.monitor.rundir import LEFT_OUT
+from toolrl.pipelines.auditing.findings import Findings
+
+VERSIONS = "versions.json"
+_BOUND = "loop.max_staleness"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A start of the run, or a new beginning after a failure."""
+
+    number: int
+    started: str
+    max_staleness: int
+    after: str
+    """The failure it recovered from; empty: a command started it."""
+
+
+class PromptOrder:
+    """Which prompt each draw asks.
+
+    Args:
+        ids: Of the prompts, in the order of the first epoch.
+        seed: `run.seed`.
+    """
+
+    def __init__(self, ids: Sequence[str], seed: int) -> None:
+        self._seed = seed
+        self._kept = [""] * len(ids)  # by their place in the data
+        for entry, prompt_id in zip(permutation(seed, 0, len(ids)), ids, strict=True):
+            self._kept[entry] = prompt_id
+
+    def id_of(self, draw: int) -> str:
+        """Return the id of the prompt of a draw."""
+        epoch, entry = divmod(draw, len(self._kept))
+        return self._kept[int(permutation(self._seed, epoch, len(self._kept))[entry])]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What rows are held against."""
+
+    config: RlConfig
+    attempts: Mapping[int, Attempt]
+    left_out: Mapping[int, str]
+    """Draws that were not to be trained, each with the reason."""
+    prompts: PromptOrder | None
+    """None where there is no prompts.parquet to tell."""
+
+
+def rules_of(path: Path, config: RlConfig, findings: Findings) -> Rules:
+    """Read them from a run folder. Raises RunFolderError where versions.json or left_out.json is damaged."""
+    attempts = {attempt.number: attempt for attempt in _attempts(path / VERSIONS, config)}
+    if list(attempts) != list(range(1, len(attempts) + 1)):
+        findings.problem("attempts", f"{VERSIONS}: has the attempts {', '.join(map(str, attempts))}, which are not 1, 2, …")
+    return Rules(config, attempts, _left_out(path / LEFT_OUT), _prompts(path / "prompts.parquet", config, findings))
+
+
+def _attempts(path: Path, config: RlConfig) -> list[Attempt]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["attempts"]
+        bounds = [config.loop.max_staleness]
+        for entry in reversed(entries[1:]):
+            bounds.append(int(entry["changed"].get(_BOUND, {"from": bounds[-1]})["from"]))
+        return [
+            Attempt(int(entry["attempt"]), str(entry["started"]), bound, str(entry.get("after", "")))
+            for entry, bound in zip(entries, reversed(bounds), strict=True)
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RunFolderError(f"{path}: not readable ({error!r}); put back the file that the run wrote") from error
+
+
+def _left_out(path: Path) -> dict[int, str]:
+    try:
+        return {int(draw): str(why) for draw, why in json.loads(path.read_text(encoding="utf-8")).items()} if path.exists() else {}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise RunFolderError(f"{path}: not readable ({error!r}); put back the file that the run wrote") from error
+
+
+def _prompts(path: Path, config: RlConfig, findings: Findings) -> PromptOrder | None:
+    try:
+        table = pq.read_table(path, columns=["prompt_id", "split"])
+        ids = table.filter(pc.equal(table.column("split"), "train")).column("prompt_id").to_pylist()
+    except (OSError, pa.ArrowException, KeyError) as error:
+        findings.problem("prompts", f"{path.name}: not readable ({' '.join(str(error).split())}); put back the file that the run wrote")
+        return None
+    if len(set(ids)) < len(ids) or not ids:
+        findings.problem(
+            "prompts", f"{path.name}: {len(ids)} prompts to train on with {len(set(ids))} ids; put back the file that the run wrote"
+        )
+        return None
+    return PromptOrder(ids, config.run.seed)
