@@ -17,7 +17,7 @@ import ray
 from numpy.typing import NDArray
 
 from toolrl.actors.wait import one
-from toolrl.errors import RolloutError, WeightSyncError
+from toolrl.errors import RolloutError, RunError, WeightSyncError
 from toolrl.rollout.settings import EngineSettings
 from toolrl.types import Draw, Group, GroupRef, Sampling, WeightVersion
 from toolrl.weights.manifest import LoadReport
@@ -86,13 +86,13 @@ class EngineHandle:
         """Load the model, if it has none. Raises RolloutError, DeadlineError, or the UserError of a model that cannot be loaded."""
         if not self.started:
             reference = self.actor.call.remote("start")
-            await one("starting an engine", self.name, reference, timeout_s=timeout_s, error=RolloutError)
+            await self._one("starting an engine", reference, timeout_s, RolloutError, "engine.start_timeout_s")
             self.started = True
 
     async def health(self, *, timeout_s: float) -> None:
         """Return once its core has answered, behind no other work than a step. Raises RolloutError where it died, DeadlineError."""
         reference = self.actor.call.remote("health")
-        await one("a health check", self.name, reference, timeout_s=timeout_s, error=RolloutError)
+        await self._one("a health check", reference, timeout_s, RolloutError, "engine.health_timeout_s")
 
     async def sample(self, draw: Draw, sampling: Sampling) -> GroupRef:
         """Sample one draw; the group stays in the object store. Raises RolloutError or DeadlineError."""
@@ -101,7 +101,7 @@ class EngineHandle:
         try:
             described, group = self.actor.sample.options(num_returns=2).remote(draw, sampling)
             what = f"sampling draw {draw.number}"
-            ref: GroupRef = await one(what, self.name, described, timeout_s=self._sample_timeout_s, error=RolloutError)
+            ref: GroupRef = await self._one(what, described, self._sample_timeout_s, RolloutError, "engine.sample_timeout_s")
         except asyncio.CancelledError:
             ray.cancel(described, recursive=False)  # or vLLM would go on sampling for nobody
             raise
@@ -150,9 +150,12 @@ class EngineHandle:
     async def metrics(self) -> dict[str, float]:
         """Return what the engine did since the last call."""
         reference = self.actor.metrics.remote()
-        found: dict[str, float] = await one("engine metrics", self.name, reference, timeout_s=self._timeout_s, error=RolloutError)
+        found: dict[str, float] = await self._one("engine metrics", reference, self._timeout_s, RolloutError, "weights.timeout_s")
         return found
 
     async def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         reference = self.actor.call.remote(method, *arguments, **options)
-        return await one(f"engine {method}", self.name, reference, timeout_s=self._timeout_s, error=WeightSyncError)
+        return await self._one(f"engine {method}", reference, self._timeout_s, WeightSyncError, "weights.timeout_s")
+
+    async def _one(self, what: str, reference: Any, timeout_s: float, error: type[RunError], setting: str) -> Any:
+        return await one(what, self.name, reference, timeout_s=timeout_s, error=error, actor=self.actor, setting=setting)

@@ -7,7 +7,7 @@ A rank that fails ends the wait for all: the others would sit in a collective un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from toolrl.learner.inspection import Inspection, place_of
 from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, shard_batch, shard_demonstrations
 from toolrl.types import Batch, StepReport
 from toolrl.weights.manifest import Manifest
+
+STEP_SETTING = "learner.step_timeout_s"
+"""The deadline of whatever has none of its own."""
 
 
 class LearnerGroup:
@@ -57,8 +60,10 @@ class LearnerGroup:
         """Form the group and load the model. Raises DeadlineError, LearnerError, or the UserError of a model that cannot be loaded."""
         deadline_s = self._config.start_timeout_s
         what, first = "starting the learner", self._ranks["learner-0"]
-        host, port = await one(what, "learner-0", first.address.remote(), timeout_s=deadline_s, error=LearnerError)
-        await self._all(what, "setup", host, port, timeout_s=deadline_s)
+        setting = "learner.start_timeout_s"
+        reference = first.address.remote()
+        host, port = await one(what, "learner-0", reference, timeout_s=deadline_s, error=LearnerError, actor=first, setting=setting)
+        await self._all(what, "setup", host, port, timeout_s=deadline_s, setting=setting)
 
     def kill(self) -> None:
         """End every rank."""
@@ -118,15 +123,15 @@ class LearnerGroup:
 
     async def save(self, folder: Path, *, timeout_s: float) -> None:
         """Let every rank write its part of a checkpoint into `folder`."""
-        await self._all("saving a checkpoint", "save", str(folder), timeout_s=timeout_s)
+        await self._all("saving a checkpoint", "save", str(folder), timeout_s=timeout_s, setting="checkpoint.timeout_s")
 
     async def load(self, folder: Path, *, timeout_s: float) -> None:
         """Let every rank continue from `folder`."""
-        await self._all("loading a checkpoint", "load", str(folder), timeout_s=timeout_s)
+        await self._all("loading a checkpoint", "load", str(folder), timeout_s=timeout_s, setting="checkpoint.timeout_s")
 
     async def export(self, folder: Path, *, timeout_s: float) -> None:
         """Write the weights as a Hugging Face folder."""
-        await self._all("exporting the model", "export", str(folder), timeout_s=timeout_s)
+        await self._all("exporting the model", "export", str(folder), timeout_s=timeout_s, setting="checkpoint.timeout_s")
 
     def _demonstration_shards(self, rows: Sequence[Demonstration]) -> Sequence[DemonstrationShard]:
         return shard_demonstrations(rows, num_ranks=self._config.data_parallel, max_tokens=self._config.max_tokens_per_microbatch)
@@ -154,12 +159,15 @@ class LearnerGroup:
     async def _each(self, what: str, method: str, shards: Sequence[Any], *arguments: Any) -> list[Any]:
         share = self._config.sequence_parallel  # consecutive ranks that compute the same shard together
         calls = {name: getattr(rank, method).remote(shards[i // share], *arguments) for i, (name, rank) in enumerate(self._ranks.items())}
-        return await gather(what, calls, timeout_s=self._config.step_timeout_s, error=LearnerError, lost=LearnerLostError)
+        return await self._gather(what, calls, self._config.step_timeout_s, STEP_SETTING)
 
-    async def _all(self, what: str, method: str, *arguments: Any, timeout_s: float | None = None) -> list[Any]:
+    async def _all(self, what: str, method: str, *arguments: Any, timeout_s: float | None = None, setting: str = STEP_SETTING) -> list[Any]:
         calls = {name: getattr(rank, method).remote(*arguments) for name, rank in self._ranks.items()}
-        deadline_s = timeout_s or self._config.step_timeout_s
-        return await gather(what, calls, timeout_s=deadline_s, error=LearnerError, lost=LearnerLostError)
+        return await self._gather(what, calls, timeout_s or self._config.step_timeout_s, setting)
+
+    async def _gather(self, what: str, calls: Mapping[str, Any], timeout_s: float, setting: str) -> list[Any]:
+        lost = LearnerLostError
+        return await gather(what, calls, timeout_s=timeout_s, error=LearnerError, lost=lost, actors=self._ranks, setting=setting)
 
 
 def _named(ranks: Sequence[Any]) -> dict[str, Any]:

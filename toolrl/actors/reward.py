@@ -190,7 +190,7 @@ class ScorerPool:
             return str(error)
         except ScoringError as error:
             if (job := self._alone(jobs)) is not None:
-                self._condemn(job, Verdict(None, Reason.VERIFIER_ERROR, got=shown(str(error))))
+                self._condemn(job, Verdict(None, Reason.VERIFIER_ERROR, got=shown(str(error).partition("\n")[0])))
             return str(error)
         for job, verdicts in zip(jobs, judged.verdicts, strict=False):
             job.finish(verdicts)

@@ -121,8 +121,8 @@ class RewardHandle:
     async def start(self) -> None:
         """Create its process. Raises ScoringError where that fails, DeadlineError."""
         self._actor = self._make_actor()
-        reference = self._actor.ready.remote()
-        await one("starting a reward worker", self.name, reference, timeout_s=self._config.start_timeout_s, error=ScoringError)
+        reference, timeout_s = self._actor.ready.remote(), self._config.start_timeout_s
+        await self._one("starting a reward worker", reference, timeout_s, "reward.start_timeout_s")
 
     def kill(self) -> None:
         """End its process, if there still is one."""
@@ -138,5 +138,8 @@ class RewardHandle:
         """
         reference = self._actor.score.remote([group.handle for group in groups])
         timeout_s = self._config.deadline_s * (len(groups) + 1)
-        judged: Judged = await one("scoring groups", self.name, reference, timeout_s=timeout_s, error=ScoringError)
+        judged: Judged = await self._one("scoring groups", reference, timeout_s, "reward.deadline_s")
         return judged
+
+    async def _one(self, what: str, reference: Any, timeout_s: float, setting: str) -> Any:
+        return await one(what, self.name, reference, timeout_s=timeout_s, error=ScoringError, actor=self._actor, setting=setting)

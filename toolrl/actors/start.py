@@ -97,7 +97,9 @@ async def gpus_of(ranks: Sequence[Any], per_engine: int, *, timeout_s: float) ->
         DeadlineError: A rank's process did not start in time.
     """
     calls = {f"learner-{i}": rank.gpus.remote() for i, rank in enumerate(ranks)}
-    found = await gather("asking for the learner's GPUs", calls, timeout_s=timeout_s, error=LearnerError)
+    what, actors = "asking for the learner's GPUs", dict(zip(calls, ranks, strict=True))
+    setting = "learner.start_timeout_s"
+    found = await gather(what, calls, timeout_s=timeout_s, error=LearnerError, actors=actors, setting=setting)
     for name, gpus in zip(calls, found, strict=True):
         if len(gpus) != 1:
             raise PlacementError(f"{name} was given {len(gpus)} GPUs by Ray ({', '.join(gpus)}); a rank of a colocated run has one")

@@ -1,50 +1,106 @@
 """Waiting for actors: always with a deadline, and always with a name.
 
 An actor's own exception reaches the caller as it was raised, not wrapped in Ray's; what Ray itself raises (an actor
-that died) becomes the error class of the part that waited.
+that died) becomes the error class of the part that waited. Of who died or is silent, the error has the last words (`lastlines`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from toolrl.actors.lastlines import last_lines, reason
 from toolrl.errors import DeadlineError, RunError, ToolRLError
+
+ECHO_S = 10.0
+"""Where one of several actors dies, the others may fail first, of a connection that it has left; so long its death may take to be known."""
+MOST_TOLD = 3
+"""Silent actors whose last lines an error has."""
 
 
 async def gather(
-    what: str, calls: Mapping[str, Awaitable[Any]], *, timeout_s: float, error: type[RunError], lost: type[RunError] | None = None
+    what: str,
+    calls: Mapping[str, Awaitable[Any]],
+    *,
+    timeout_s: float,
+    error: type[RunError],
+    lost: type[RunError] | None = None,
+    actors: Mapping[str, Any] | None = None,
+    setting: str = "",
 ) -> list[Any]:
     """Return the results of `calls` (actor name -> object reference) in order.
 
-    The first failure ends the wait. Raises DeadlineError naming who did not answer, the actor's own ToolRLError, or
-    `error` naming the actor and its exception; `lost`, where given, in place of both for an actor that is silent or has died.
+    The first failure ends the wait; where it may be the echo of a death, among actors that work together, the death is told. `actors` (by
+    name) lets the error say how those are that did not answer, and `setting` which deadline it was.
+
+    Raises DeadlineError naming who did not answer, the actor's own ToolRLError, or `error` naming the actor and its exception; `lost`,
+    where given, in place of both for an actor that is silent or has died.
     """
     tasks = {asyncio.ensure_future(awaited(call)): name for name, call in calls.items()}
     try:
         done, pending = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
+        failed = await _failed(done, pending)
     finally:
         for task in tasks:
             task.cancel()
-    for task in done:
-        if failure := task.exception():
-            kind = lost if lost is not None and isinstance(failure, RayActorError) else error
-            raise translate(f"{what}: {tasks[task]}", failure, kind) from failure
+    if failed is not None and (failure := failed.exception()) is not None:
+        if isinstance(failure, RayActorError):
+            raise (lost or error)(await _death(what, tasks[failed], failure)) from failure
+        raise translate(f"{what}: {tasks[failed]}", failure, error) from failure
     if pending:
-        missing = ", ".join(sorted(tasks[task] for task in pending))
-        raise (lost or DeadlineError)(
-            f"{what}: no answer within {timeout_s:g} s from {missing}; look at the actor's log, or raise the deadline"
-        )
+        missing = sorted(tasks[task] for task in pending)
+        raise (lost or DeadlineError)(await _silence(what, missing, timeout_s, actors or {}, setting))
     return [task.result() for task in tasks]
 
 
-async def one(what: str, name: str, call: Awaitable[Any], *, timeout_s: float, error: type[RunError]) -> Any:
+async def _failed(done: Iterable[asyncio.Task[Any]], pending: Iterable[asyncio.Task[Any]]) -> asyncio.Task[Any] | None:
+    """Return the call whose failure is to be told, if one failed: an actor's own error, else a death, which may take a moment to show."""
+    failures = [task for task in done if task.exception() is not None]
+    waiting, end = set(pending), time.monotonic() + ECHO_S
+    while failures and waiting and not any(map(_explains, failures)) and (left_s := end - time.monotonic()) > 0:
+        more, waiting = await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        failures += [task for task in more if task.exception() is not None]
+    return next(filter(_explains, failures), failures[0] if failures else None)
+
+
+def _explains(failed: asyncio.Task[Any]) -> bool:
+    """Whether a failure is no echo of another one's."""
+    failure = failed.exception()
+    return isinstance(failure, RayActorError) or isinstance(getattr(failure, "cause", failure), ToolRLError)
+
+
+async def _death(what: str, name: str, death: RayActorError) -> str:
+    """Return the words for an actor that died."""
+    lines = [f"{what}: {name} has died: {reason(death)}"]
+    if death.actor_id and not death.actor_init_failed:  # else its own words are told already
+        lines.append(f"{name}: {await last_lines(death.actor_id)}")
+    return "\n".join(lines)
+
+
+async def _silence(what: str, missing: Sequence[str], timeout_s: float, actors: Mapping[str, Any], setting: str) -> str:
+    """Return the words for actors that did not answer in time."""
+    deadline = f"{timeout_s:g} s ({setting})" if setting else f"{timeout_s:g} s"
+    lines = [
+        f"{what}: no answer within {deadline} from {', '.join(missing)}; raise {setting or 'the deadline'} if there was only too "
+        "much to do, else see what it was doing"
+    ]
+    known = [name for name in missing if name in actors]
+    told = await asyncio.gather(*(last_lines(actors[name]) for name in known[:MOST_TOLD]))
+    lines += [f"{name}: {each}" for name, each in zip(known, told, strict=False)]
+    return "\n".join(lines)
+
+
+async def one(
+    what: str, name: str, call: Awaitable[Any], *, timeout_s: float, error: type[RunError], actor: Any = None, setting: str = ""
+) -> Any:
     """Return the result of one call; raises like `gather`."""
-    return (await gather(what, {name: call}, timeout_s=timeout_s, error=error))[0]
+    actors = {} if actor is None else {name: actor}
+    return (await gather(what, {name: call}, timeout_s=timeout_s, error=error, actors=actors, setting=setting))[0]
 
 
 async def objects(what: str, references: Sequence[Any], *, timeout_s: float, error: type[RunError]) -> list[Any]:
