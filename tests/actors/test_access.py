@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 
-from toolrl.actors import access
+from toolrl.actors import access, cluster
+from toolrl.config.schema import ClusterConfig
 
 OPEN_THEN_OURS = """
 import json, os, sys
@@ -132,9 +134,29 @@ def bare(monkeypatch):
     return monkeypatch
 
 
-def test_ray_has_its_files_where_the_user_says(bare, tmp_path):
-    bare.setenv("RAY_TMPDIR", str(tmp_path))
-    assert access.private_folder() is None
+@pytest.mark.parametrize("mine", [True, False])
+def test_ray_has_its_files_where_the_user_says_and_all_others_in_a_folder_that_goes(bare, tmp_path, mine):
+    bare.setenv("RAY_TMPDIR" if mine else "TMPDIR", str(tmp_path))
+    with cluster._own(ClusterConfig()) as where:
+        (folder,) = tmp_path.iterdir()
+        assert where == ({} if mine else {"_temp_dir": str(folder / "ray")})
+        assert os.environ["TMPDIR"] == str(folder)
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("before", ["/var/tmp", None])
+def test_only_processes_of_the_cluster_have_their_temporary_files_there(bare, tmp_path, before):
+    bare.delenv("TMPDIR", raising=False)
+    if before:
+        bare.setenv("TMPDIR", before)
+    outside, whole = tempfile.gettempdir(), dict(os.environ)
+    with access.temporary_in(tmp_path):
+        assert tempfile.gettempdir() == outside
+        child = "import tempfile; print(tempfile.gettempdir())"
+        assert subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True).stdout.strip() == str(tmp_path)
+        assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == f"{outside}/torchinductor_{os.getuid()}"
+    assert dict(os.environ) == whole
 
 
 def test_each_cluster_has_a_token_of_its_own_and_what_was_set_is_unset_after_it(bare):

@@ -34,6 +34,15 @@ time.sleep(3)
 """
 """A child that dies before the driver and leaves a grandchild without the mark, as Ray's agents are once they have set their title."""
 
+SEMAPHORE = """
+import multiprocessing, multiprocessing.resource_tracker as trackers, signal
+semaphore = multiprocessing.get_context("spawn").Semaphore()
+open("PATH", "w").write(semaphore._semlock.name)
+print(trackers._resource_tracker._pid, flush=True)
+signal.pause()
+"""
+"""A child with a semaphore, and Python's tracker that unlinks it once the child has ended."""
+
 
 def alive(pid):
     try:
@@ -78,6 +87,16 @@ def test_an_orphan_that_lost_the_mark_ends_with_the_driver():
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait(30)
     assert wait_until(lambda: not alive(orphan), 20)
+
+
+def test_what_the_killed_left_in_shared_memory_is_unlinked(tmp_path):
+    driver, child, tracker = start("wait", SEMAPHORE.replace("PATH", str(tmp_path / "name")))
+    semaphore = Path("/dev/shm") / f"sem.{(tmp_path / 'name').read_text()[1:]}"
+    assert semaphore.exists()
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait(30)
+    assert wait_until(lambda: not alive(child) and not alive(tracker), 20)
+    assert not semaphore.exists()
 
 
 def test_a_stranger_is_left_alone():

@@ -2,8 +2,8 @@
 
 Ray runs any code that a client sends it, as the user that started it. What keeps others out of a cluster started here: its processes listen
 on loopback, so no other machine reaches them; they answer only who knows a token, so no other user of this machine gets an answer; their
-sockets and logs lie in a folder that no other user can enter. The token is made anew for each cluster and lives in the environment of its
-processes alone, in no file. What the user has set of these variables stays as it is.
+sockets, logs and temporary files lie in a folder that no other user can enter. The token is made anew for each cluster and lives in the
+environment of its processes alone, in no file. What the user has set of these variables stays as it is.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _LISTEN = {
     "VLLM_HOST_IP": LOOPBACK,
 }
 """Where those listen that Ray knows nothing of: the groups of learners and engines."""
+_COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 _TOKEN_BYTES = 32
 _ASKED_FIRST = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 """What every client of Ray asks first; it has no arguments and changes nothing."""
@@ -58,14 +59,30 @@ def private() -> Iterator[None]:
         _read_anew()
 
 
-def private_folder() -> Path | None:
-    """Make a folder that no other user can enter, for the caller to remove; None where the user says where Ray has its files.
+def private_folder() -> Path:
+    """Make a folder that no other user can enter, for the caller to remove.
 
     Ray's own way is a folder that every user of the machine may write into, the sockets its processes speak through in it.
     """
-    if os.environ.get(FOLDER):
-        return None
     return Path(tempfile.mkdtemp(prefix="ray-", dir=get_default_system_temp_dir()))
+
+
+@contextmanager
+def temporary_in(folder: Path) -> Iterator[None]:
+    """Let the processes that are started in the body have their temporary files in `folder`; this one's stay where they were.
+
+    vLLM leaves sockets and a rendezvous file there whenever an engine is killed. What torch compiles is kept, and stays outside.
+    """
+    outside = tempfile.gettempdir()  # found once, and remembered
+    settings = {"TMPDIR": str(folder), _COMPILED: os.environ.get(_COMPILED) or f"{outside}/torchinductor_{os.getuid()}"}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            os.environ.update({} if value is None else {name: value})
 
 
 def is_open(gcs_address: str) -> bool:

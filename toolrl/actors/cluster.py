@@ -16,7 +16,7 @@ import ray
 from ray.exceptions import GetTimeoutError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from toolrl.actors.access import FOLDER, LOOPBACK, MODE, TOKEN, is_open, private, private_folder, warning
+from toolrl.actors.access import FOLDER, LOOPBACK, MODE, TOKEN, is_open, private, private_folder, temporary_in, warning
 from toolrl.actors.placement import Node, Placement
 from toolrl.actors.reaper import reaped
 from toolrl.config.schema import ClusterConfig
@@ -65,8 +65,8 @@ def _own(cluster: ClusterConfig) -> Iterator[dict[str, str]]:
         yield {}
         return
     folder = private_folder()
-    with reaped(folder), private():
-        yield {"_temp_dir": str(folder / "ray")} if folder else {}  # one below, because Ray opens the one it is given to everybody
+    with reaped(folder), private(), temporary_in(folder):
+        yield {} if os.environ.get(FOLDER) else {"_temp_dir": str(folder / "ray")}  # one below: Ray opens its own to everybody
 
 
 @contextmanager

@@ -3,6 +3,8 @@
     driver ── pipe ──> this file, as a process: until the pipe ends it remembers who belongs to the cluster;
                        then it lets the cluster end by itself, kills what is left, and removes their folder
 
+Python's resource trackers, which unlink the semaphores of processes that are gone, get to see that they are before they are killed too.
+
 Ray's own agents look for their cluster for a minute after it is gone, and an engine's children may not notice that it is. A process
 belongs to the cluster if its environment has a mark, which descendants of the driver inherit, or if its parent belongs to it. The mark
 alone would not do: a process that sets its title (Ray's agents do) writes it over its environment, the mark with it.
@@ -25,6 +27,9 @@ from pathlib import Path
 MARK = "TOOLRL_CLUSTER"
 GRACE_S = 2.0
 """How long the processes may take to end by themselves."""
+TIDY_S = 2.0
+"""How long Python's trackers may then take to unlink what the killed have left in shared memory."""
+_TRACKER = b"\0from multiprocessing.resource_tracker import main;"
 WATCH_S = 0.5
 """How often it looks who has joined while the driver lives."""
 _POLL_S = 0.1
@@ -88,6 +93,13 @@ def _running() -> dict[int, tuple[int, str]]:
     return found
 
 
+def _is_tracker(pid: int) -> bool:
+    try:
+        return _TRACKER in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended meanwhile
+        return False
+
+
 def reap(mark: str) -> None:
     """Watch until standard input ends, then see to it that no process of the cluster is left."""
     kin = Kin(mark)
@@ -96,8 +108,11 @@ def reap(mark: str) -> None:
     end = time.monotonic() + GRACE_S
     while kin.alive() and time.monotonic() < end:
         time.sleep(_POLL_S)
+    end = time.monotonic() + TIDY_S
     while left := kin.alive():  # again and again: one may have been born while others were killed
         for pid in left:
+            if _is_tracker(pid) and time.monotonic() < end:
+                continue
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:  # it has ended meanwhile
