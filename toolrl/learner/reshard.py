@@ -179,5 +179,5 @@ def _require_same(old: Layout, new: Layout, where: Path) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     """Return a file that DeepSpeed wrote; its tensors stay on the disk until they are used."""
-    found: dict[str, Any] = torch.load(file, map_location="cpu", mmap=True, weights_only=False)
+    found: dict[str, Any] = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
     return found
