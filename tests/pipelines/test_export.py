@@ -247,6 +247,17 @@ def test_a_folder_of_ours_is_replaced_unless_it_holds_a_file_of_somebody(tmp_pat
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
+def test_what_a_models_folder_links_to_elsewhere_is_not_published(tmp_path, capsys):
+    assert export("demo://start", tmp_path / "out") == 0
+    (tmp_path / "secret").write_text("mine")
+    for name in ("NOTES.md", "model-2.safetensors"):
+        (tmp_path / "out" / name).symlink_to(tmp_path / "secret")
+        assert export(tmp_path / "out", tmp_path / "published") == 2
+        assert f"{name}: a link to {tmp_path / 'secret'}, outside the folder" in capsys.readouterr().err
+        assert not (tmp_path / "published").exists()
+        (tmp_path / "out" / name).unlink()
+
+
 def test_an_export_that_fails_on_the_way_leaves_the_former_one(tmp_path, monkeypatch):
     assert export("demo://start", tmp_path / "out") == 0
     before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from toolrl.data.hub import hub_answers, hub_is_off
+from toolrl.data.inside import is_inside, is_plain
 from toolrl.data.jsonfile import json_rows
 from toolrl.errors import DataError, UserError
 from toolrl.types import Json
@@ -75,8 +77,8 @@ def _folder(folder: Path, split: str) -> Iterator[Raw]:
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         return _named(_saved(folder, split), str(folder), folder.name, folder.name)
     if not split and (folder / DEMONSTRATIONS).is_file():
-        return _file(folder / DEMONSTRATIONS, str(folder / DEMONSTRATIONS), f"{folder.name}/{DEMONSTRATIONS}")
-    below = sorted(file for file in folder.rglob("*") if _holds_data(file.relative_to(folder)) and file.is_file())
+        return _file(_own(folder / DEMONSTRATIONS, folder), str(folder / DEMONSTRATIONS), f"{folder.name}/{DEMONSTRATIONS}")
+    below = sorted(_own(file, folder) for file in folder.rglob("*") if _holds_data(file.relative_to(folder)) and file.is_file())
     files = [file for file in below if file.parent == folder] or below
     of_split = [file for file in files if (split or TRAIN) in re.split(r"[^a-z0-9]+", str(file.relative_to(folder)).lower())]
     if split and not of_split:
@@ -86,6 +88,13 @@ def _folder(folder: Path, split: str) -> Iterator[Raw]:
         raise DataError(f"{folder}: no data in it; give a folder that holds {', '.join(_SUFFIXES)} files")
     chosen = of_split or files
     return (raw for file in chosen for raw in _file(file, str(file), str(Path(folder.name) / file.relative_to(folder))))
+
+
+def _own(file: Path, folder: Path) -> Path:
+    """Return a file of a folder. Raises DataError where it is a link out of it."""
+    if not is_inside(file, folder):
+        raise DataError(f"{file}: a link to {file.resolve()}, outside the folder; put the file itself there, or name it by itself")
+    return file
 
 
 def _holds_data(file: Path) -> bool:
@@ -118,6 +127,7 @@ def _hub_table(name: str, parts: list[str]) -> Any:
 def _saved(folder: Path, split: str) -> Any:
     import datasets
 
+    _require_own_files(folder)
     try:
         found = datasets.load_from_disk(str(folder))
     except _failures() as error:
@@ -127,6 +137,24 @@ def _saved(folder: Path, split: str) -> Any:
     if split and split not in found:
         raise DataError(f"{folder}: no split {split!r} among {', '.join(found)}; name another")
     return (found[split] if split else _train(found, str(folder))).to_iterable_dataset()
+
+
+def _require_own_files(folder: Path) -> None:
+    """Raise DataError where a folder of `save_to_disk` names files that are not its own."""
+    for index in sorted(folder.rglob("*.json")):
+        named = _named_files(index)
+        odd = [name for name in named if not (is_plain(name) and is_inside(index.parent / name, folder))]
+        if odd:
+            raise DataError(f"{index}: names {odd[0]!r}, outside the folder; write the folder anew")
+
+
+def _named_files(index: Path) -> list[Any]:
+    """Return the files and folders that an index of `save_to_disk` names; what cannot be read as one is left to who reads it."""
+    try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+        return [*content.get("splits", []), *(file["filename"] for file in content.get("_data_files") or [])]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return []
 
 
 def _train(splits: Any, name: str) -> Any:

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolrl.data.hub import hub_answers
+from toolrl.data.inside import is_inside
 from toolrl.data.template import FILE_NAME, PromptTemplate
 from toolrl.errors import ConfigError, DataError, UserError
 from toolrl.types import Prompt
 
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
 
+_WEIGHTS = frozenset({".safetensors", ".bin"})
 _MARK = "-end-of-turn-"
 
 
@@ -116,6 +118,7 @@ class ChatTokenizer:
 def _load(path: str) -> Any:
     from transformers import AutoTokenizer  # takes seconds: not before a tokenizer is asked for
 
+    _require_own_files(Path(path))
     is_path = Path(path).exists() or path.startswith(("/", ".", "~")) or path.count("/") > 1
     try:
         return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
@@ -126,6 +129,16 @@ def _load(path: str) -> Any:
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(_nothing_at(path)) from error
+
+
+def _require_own_files(folder: Path) -> None:
+    """Raise UserError where something beside a model's weights is a link out of its folder: it would be copied with the model."""
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if file.is_file() and file.suffix not in _WEIGHTS and not is_inside(file, folder):
+            raise UserError(
+                f"{file}: a link to {file.resolve()}, outside the folder; what lies beside a model is copied with it, so put "
+                "the file itself there"
+            )
 
 
 def _nothing_at(path: str) -> str:

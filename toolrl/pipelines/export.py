@@ -21,6 +21,7 @@ from typing import Any
 
 from toolrl import __version__
 from toolrl.checkpoint.store import MARK, PREFIX, STATE, CheckpointStore
+from toolrl.data.inside import is_inside
 from toolrl.data.jinja_template import with_tools
 from toolrl.data.template import FILE_NAME, PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
@@ -158,9 +159,11 @@ def _write(source: _Source, settings: ExportSettings, measured: tuple[Measured, 
 
 
 def _copy(source: Path, folder: Path) -> None:
-    """Copy the files of a model: weights, tokenizer, configuration, its licence, code of its own."""
+    """Copy the files of a model: weights, tokenizer, configuration, its licence, code of its own. Raises UserError for a link out of it."""
     for file in sorted(source.iterdir()):
         if file.is_file() and not file.name.startswith(".") and file.name not in _NOT_COPIED and file.suffix not in _OTHER_WEIGHTS:
+            if not is_inside(file, source):
+                raise UserError(f"{file}: a link to {file.resolve()}, outside the folder; put the file itself there, it would be published")
             shutil.copyfile(file, folder / file.name)
 
 

@@ -1,6 +1,7 @@
 """Recipes become steps: each once, in order, in a folder of its own, checked before anything starts."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -195,11 +196,19 @@ def test_an_evaluation_is_done_once_it_has_its_scores(recipe):
     assert evaluation.done
 
 
-@pytest.mark.parametrize("name", ["../row", "/etc/passwd", "nowhere"])
+@pytest.mark.parametrize("name", ["../row", "{}/row", "linked/row", "link", "nowhere"])
 def test_a_table_takes_rows_from_its_own_folder_only(tmp_path, name):
-    (tmp_path / "table.yaml").write_text(yaml.safe_dump({"title": "t", "rows": [name]}))
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (tmp_path / "row.yaml").write_text(yaml.safe_dump({"title": "r", "model": "demo://start"}))
+    (folder / "link.yaml").symlink_to("../row.yaml")
+    (folder / "linked").symlink_to("..")
+    (folder / "table.yaml").write_text(yaml.safe_dump({"title": "t", "rows": [name.format(tmp_path)]}))
     with pytest.raises(ConfigError, match="name a row below"):
-        plan(str(tmp_path / "table.yaml"), ())
+        plan(str(folder / "table.yaml"), ())
+    shutil.copy(tmp_path / "row.yaml", folder / "row.yaml")
+    (folder / "table.yaml").write_text(yaml.safe_dump({"title": "t", "rows": ["row"]}))
+    assert plan(str(folder / "table.yaml"), ("size=tiny",)).rows
 
 
 def test_a_recipe_is_found_by_its_shipped_name_from_any_folder(tmp_path, monkeypatch):

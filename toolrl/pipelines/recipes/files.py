@@ -17,10 +17,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
+from toolrl.config.yamlfile import read_yaml
+from toolrl.data.inside import is_inside
 from toolrl.errors import ConfigError
 from toolrl.pipelines.evaluating.benchmarks import NAMES
 from toolrl.pipelines.evaluating.scores import MEASURES
@@ -105,7 +103,7 @@ def beside(path: Path, name: str) -> Path:
     """Return the file of a row named by the table in `path`; one outside the table's folder is no row of it. Raises ConfigError."""
     parts = Path(name).parts
     row = path.parent / f"{name}.yaml"
-    if Path(name).is_absolute() or ".." in parts or not row.is_file():
+    if Path(name).is_absolute() or ".." in parts or not row.is_file() or not is_inside(row, path.parent):
         raise ConfigError(f"{path}: rows: no file {row}; name a row below {path.parent}, without .yaml")
     return row
 
@@ -192,11 +190,11 @@ def _values(path: Path, content: Mapping[str, Any]) -> dict[str, str]:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (OSError, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+        content = read_yaml(path, resolve=False)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected a recipe, got a {type(content).__name__}")
+        raise ConfigError(f"{path}: expected a recipe, got a {type(content).__name__}; write names with values, as in recipes/table3.yaml")
     return {str(key): value for key, value in content.items()}
 
 
