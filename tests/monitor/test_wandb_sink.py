@@ -12,6 +12,9 @@ def test_offline_needs_no_account_and_a_resumed_run_is_the_same(tmp_path, monkey
     for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    keys = ["hub-key-of-the-tests", "endpoint-key-of-the-tests", "ray-key-of-the-tests"]
+    for name, key in zip(("HF_TOKEN", "OPENAI_API_KEY", "RAY_AUTH_TOKEN"), keys, strict=True):
+        monkeypatch.setenv(name, key)
     ids = set()
     for _ in range(2):
         sink = WandbSink(tmp_path, project="toolrl", mode="offline", config={"run": {"steps": 2}})
@@ -24,3 +27,5 @@ def test_offline_needs_no_account_and_a_resumed_run_is_the_same(tmp_path, monkey
     assert len(folders) == 2
     assert {folder.name.split("-")[3] for folder in folders} == ids
     assert all(list(folder.glob("*.wandb")) for folder in folders)
+    files = [path for path in (tmp_path / "wandb").rglob("*") if path.is_file()]
+    assert not [path for path in files for key in keys if key.encode() in path.read_bytes()]

@@ -6,6 +6,7 @@ Each batch takes four optimizer steps of one group, with a KL penalty, so that a
 import json
 from pathlib import Path
 
+import pytest
 from driver import START_S, Driver, wait_until
 
 STEPS, PROMPTS, GROUP = 6, 4, 4
@@ -14,6 +15,9 @@ SETTINGS = (
     "engine.max_num_seqs=64", "learner.lr=1e-4", "learner.minibatches=4", "algo.kl_coef=0.01",
 )  # fmt: skip
 
+KEYS = {name: f"key-of-the-tests-{name}".lower() for name in ("WANDB_API_KEY", "HF_TOKEN", "OPENAI_API_KEY", "RAY_AUTH_TOKEN")}
+"""What a user may have in the environment, and must not come back in any file or line."""
+
 
 def lines(run: Path) -> list[dict]:
     """The lines of its metrics so far."""
@@ -21,7 +25,17 @@ def lines(run: Path) -> list[dict]:
 
 
 def make(folder: Path) -> Path:
-    """Kill the driver in the fourth batch or later, start it again, and return the folder of the run that has ended."""
+    """Kill the driver in the fourth batch or later, start it again, and return the folder of the run that has ended.
+
+    `KEYS` are in the environment.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in KEYS.items():
+            patch.setenv(name, value)
+        return _make(folder)
+
+
+def _make(folder: Path) -> Path:
     run = folder / "run"
     arguments = ("rl", *SETTINGS, f"run.steps={STEPS}", f"run.dir={run}")
     killed = Driver(*arguments, log=folder / "killed.log")

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from driver import Driver
-from real_run import GROUP, PROMPTS, SETTINGS, STEPS, lines
+from real_run import GROUP, KEYS, PROMPTS, SETTINGS, STEPS, lines
 
 from toolrl.cli.main import main
 
@@ -37,6 +37,12 @@ def test_a_killed_run_goes_on_from_its_newest_checkpoint(run):
     text = (run.parent / "resumed.log").read_text()
     assert "resuming from version-0000000" in text
     assert [attempt["attempt"] for attempt in json.loads((run / "versions.json").read_text())["attempts"]] == [1, 2]
+
+
+def test_no_key_of_the_environment_is_in_a_file_of_the_run_or_was_printed(run):
+    files = [path for path in run.parent.rglob("*") if path.is_file()]
+    assert {"killed.log", "resumed.log", "config.yaml", "versions.json", "metrics.jsonl"} <= {path.name for path in files}
+    assert not [path for path in files for key in KEYS.values() if key.encode() in path.read_bytes()]
 
 
 def test_every_draw_is_trained_once_in_the_surviving_lineage(run):
