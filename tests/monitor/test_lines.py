@@ -1,6 +1,7 @@
 """metrics.jsonl survives crashes and values that are not finite."""
 
 import json
+import os
 
 import pytest
 
@@ -39,6 +40,37 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path):
     path.write_text('{"version": 1}\n{"ver\n{"version": 3}\n')
     with pytest.raises(RunFolderError, match=r"metrics\.jsonl, line 2: not JSON .*; remove the line, or start anew"):
         read_lines(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[{"version": 1}]\n', "line 1: expected an object with a whole `version`"),
+        ('{"version": 1}\n{"version": "2"}\n', "line 2: expected an object with a whole `version`"),
+        ('{"version": 1, "reward/mean": "high"}\n', "line 1: reward/mean: got 'high', expected a number"),
+        ('{"version": 1}\n' + "[" * 20_000 + "\n", "line 2: not JSON"),
+        ('{"version": 1}\nhello', "line 2: not a line of metrics, got 'hello'"),
+    ],
+)
+def test_a_line_that_is_none_of_metrics_is_named_with_what_to_do(tmp_path, content, said):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(content)
+    with pytest.raises(RunFolderError) as caught:
+        read_lines(path)
+    assert f"{path}, {said}" in str(caught.value)
+    assert "; remove the line, or start anew" in str(caught.value)
+
+
+def test_zeros_that_a_lost_write_left_at_the_end_are_a_torn_line(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"version": 1}\n{"vers' + "\0" * 100)
+    assert read_lines(path) == [{"version": 1}]
+
+
+def test_a_pipe_in_place_of_the_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(RunFolderError, match="not a file"):
+        read_lines(tmp_path / "metrics.jsonl")
 
 
 def test_no_file_is_no_lines(tmp_path):

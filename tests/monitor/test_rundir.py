@@ -348,3 +348,30 @@ def test_a_batch_that_failed_is_kept_under_the_version_it_would_have_made_with_t
         kept = rollouts.read(folder.path / "discarded" / "attempt-1", ["version", "draw", "trained", "outcome", "outcome_reason"])
         assert kept.to_pylist() == [{"version": 5, "draw": 1, "trained": False, "outcome": "discarded", "outcome_reason": "not finite"}]
         assert not rollouts.files(folder.rollouts)
+
+
+def test_a_resume_that_is_refused_over_a_kept_file_leaves_the_folder_as_it_was(tmp_path):
+    RunFolder(tmp_path, CONFIG, {"prompt.template": "a"}).close()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(RunFolderError, match=r"prompt\.template differs from what was given now"):
+        RunFolder(tmp_path, changed("run", steps=7), {"prompt.template": "b"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("content", ["[]", '{"attempts": 3}', "", "[" * 20_000])
+def test_a_resume_over_damaged_attempts_writes_nothing(tmp_path, content):
+    RunFolder(tmp_path, CONFIG).close()
+    (tmp_path / "versions.json").write_text(content)
+    before = (tmp_path / "config.yaml").read_text()
+    with pytest.raises(RunFolderError, match=r"versions\.json: .*; put back the file"):
+        RunFolder(tmp_path, changed("run", steps=7))
+    assert ((tmp_path / "config.yaml").read_text(), (tmp_path / "versions.json").read_text()) == (before, content)
+
+
+def test_a_summary_that_cannot_be_read_is_one_message(tmp_path):
+    with RunFolder(tmp_path, CONFIG) as folder:
+        folder.write_summary({"steps": 3})
+        assert folder.read_summary() == {"steps": 3}
+        folder.summary.write_text('{"steps": 3')
+        with pytest.raises(RunFolderError, match=r"summary\.json: not readable as JSON .*; put back the file"):
+            folder.read_summary()

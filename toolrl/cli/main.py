@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except ToolRLError as error:
-        print(f"toolrl: {error}", *getattr(error, "__notes__", ()), sep="\n  ", file=sys.stderr)
+        print(_shown("\n  ".join([f"toolrl: {error}", *getattr(error, "__notes__", ())])), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("; ".join(("toolrl: stopped by the keyboard", *getattr(arguments, "stopped", ()))), file=sys.stderr)
@@ -62,3 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+
+
+def _shown(message: str) -> str:
+    r"""Return a message as a terminal may have it: what came out of a file could move its cursor, or ring its bell.
+
+    >>> _shown("a\x1b[2Jb\nc")
+    'a\\x1b[2Jb\nc'
+    """
+    return "".join(char if char == "\n" or char.isprintable() else repr(char)[1:-1] for char in message)

@@ -20,6 +20,7 @@ from yaml import YAMLError
 
 from toolrl.config import secrets
 from toolrl.config.validate import AnyConfig, problems
+from toolrl.config.yamlfile import read_yaml
 from toolrl.errors import ConfigError
 
 Config = TypeVar("Config", bound=AnyConfig)
@@ -34,18 +35,20 @@ def load(kind: type[Config], arguments: Sequence[str]) -> Config:
     values: dict[str, Any] = {}
     known = settings(kind)
     tables = {name: default for name, (_, default) in known.items() if isinstance(default, dict)}
+    origins: dict[str, str] = {}
     layers = [(argument, _layer(argument, tables, found)) for argument in arguments]
     _refuse_secrets([setting for _, layer in layers for setting in layer], known)
     for origin, layer in layers:
         for key, value in layer:
             if key in known:
-                values[key] = value
+                values[key], origins[key] = value, origin
             elif table := _table_of(key, tables):
                 before = values.get(table, tables[table])
                 values[table] = {**(before if isinstance(before, dict) else {}), key.removeprefix(f"{table}."): value}
+                origins[table] = origin
             else:
                 found.append(f"{origin}: unknown setting {key!r}{_nearest(key, known)}")
-    return _checked(kind, values, found)
+    return _checked(kind, values, found, origins)
 
 
 def from_values(kind: type[Config], values: Mapping[str, Any]) -> Config:
@@ -60,8 +63,8 @@ def parsed(text: str) -> Any:
     """Return the value behind the equals sign of an override, as YAML reads it. Raises ConfigError."""
     try:
         return _tree(OmegaConf.from_dotlist([f"value={text}"]))["value"]
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise ConfigError(f"{text}: not readable as YAML: {' '.join(str(error).split())}") from error
+    except (OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{text[:80]}: not readable as YAML: {' '.join(str(error).split())}; mend it") from error
 
 
 def _refuse_secrets(given: Sequence[tuple[str, Any]], known: Mapping[str, object]) -> None:
@@ -70,12 +73,19 @@ def _refuse_secrets(given: Sequence[tuple[str, Any]], known: Mapping[str, object
         raise ConfigError(found)
 
 
-def _checked(kind: type[Config], values: dict[str, Any], found: list[str]) -> Config:
-    config = _typed(kind, values, found)
-    found += problems(config)
-    if found:
-        raise ConfigError(found)
+def _checked(kind: type[Config], values: dict[str, Any], found: list[str], origins: Mapping[str, str] | None = None) -> Config:
+    wrong: list[str] = []
+    config = _typed(kind, values, wrong)
+    wrong += problems(config)
+    if found or wrong:
+        raise ConfigError([*found, *(_placed(problem, origins or {}) for problem in wrong)])
     return config
+
+
+def _placed(problem: str, origins: Mapping[str, str]) -> str:
+    """Put the file before a problem of a setting that a file states; an override names its setting itself."""
+    origin = origins.get(problem.partition(":")[0], "=")
+    return problem if "=" in origin else f"{origin}: {problem}"
 
 
 def settings(kind: type[Any]) -> dict[str, tuple[type[Any], Any]]:
@@ -108,7 +118,7 @@ def shipped(name: str) -> Path:
 def _layer(argument: str, tables: Collection[str], found: list[str]) -> list[tuple[str, Any]]:
     """Read one file or one override into (key, value); a problem is appended to `found` and the layer is empty."""
     try:
-        if "=" in argument and not Path(argument).exists():
+        if "=" in argument and not _is_there(argument):
             key, _, text = argument.partition("=")
             if _table_of(key, tables):  # what follows is one key, though it may hold dots
                 return [(key, _tree(OmegaConf.from_dotlist([f"value={text}"]))["value"])]
@@ -117,12 +127,21 @@ def _layer(argument: str, tables: Collection[str], found: list[str]) -> list[tup
         if not path.is_file():
             found.append(f"{argument}: no such file; give YAML files first, then key=value overrides")
             return []
-        return _flatten(_tree(OmegaConf.load(path)))
+        return _flatten(_sections(read_yaml(path, resolve=True)))
+    except ConfigError as error:
+        found.append(f"{argument}: {error}")
     except TypeError as error:
         found.append(f"{argument}: expected sections of settings, got {error}; see `toolrl config`")
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
-        found.append(f"{argument}: not readable as YAML: {' '.join(str(error).split())}")
+    except (OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
+        found.append(f"{argument[:80]}: not readable as YAML: {' '.join(str(error).split())}; mend it")
     return []
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):  # longer than a name may be, or with a NUL
+        return False
 
 
 def _table_of(key: str, tables: Collection[str]) -> str | None:
@@ -132,7 +151,11 @@ def _table_of(key: str, tables: Collection[str]) -> str | None:
 
 def _tree(node: Any) -> dict[str, Any]:
     """Return a node as sections; raises TypeError with the kind it is instead."""
-    parsed: Any = OmegaConf.to_container(node, resolve=True)
+    return _sections(OmegaConf.to_container(node, resolve=True))
+
+
+def _sections(parsed: Any) -> dict[str, Any]:
+    """Return what was read as sections; raises TypeError with the kind it is instead."""
     if not isinstance(parsed, dict):
         raise TypeError(type(parsed).__name__)
     return {str(key): value for key, value in parsed.items()}

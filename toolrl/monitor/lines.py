@@ -21,6 +21,7 @@ from toolrl.types import WeightVersion
 
 Line = dict[str, Any]
 """`version`, `time` (seconds since 1970), and metrics; a metric that was not finite is None."""
+_BEGIN = '{"version": '
 
 
 class JsonlSink:
@@ -52,18 +53,34 @@ class JsonlSink:
 def read_lines(path: Path) -> list[Line]:
     """Return the lines of a metrics file in order, [] where there is none. A torn last line is left out.
 
-    Raises RunFolderError for any other line that is not JSON.
+    Raises RunFolderError where there is something else, with the line that is none of metrics.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
-    lines: list[Line] = []
-    texts = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    for number, text in enumerate(texts[:-1], start=1):  # what follows the last newline was never finished
-        try:
-            lines.append(json.loads(text))
-        except ValueError as error:
-            raise RunFolderError(f"{path}, line {number}: not JSON ({error}); remove the line, or start anew in another run.dir") from error
-    return lines
+    remedy = "remove the line, or start anew in another run.dir"
+    if not path.is_file():  # a pipe would be waited for without end
+        raise RunFolderError(f"{path}: not a file; put back the file that the run wrote")
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be read ({error.strerror}); allow it") from error
+    *whole, torn = text.split("\n")
+    torn = torn.rstrip("\0")  # what a file system may put where it lost the end of a file
+    if not torn.startswith(_BEGIN[: len(torn)]):
+        raise RunFolderError(f"{path}, line {len(whole) + 1}: not a line of metrics, got {torn[:40]!r}; {remedy}")
+    return [_line(each, f"{path}, line {number}", remedy) for number, each in enumerate(whole, start=1)]
+
+
+def _line(text: str, place: str, remedy: str) -> Line:
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RunFolderError(f"{place}: not JSON ({error}); {remedy}") from error
+    if not isinstance(line, dict) or type(line.get("version")) is not int:
+        raise RunFolderError(f"{place}: expected an object with a whole `version`, got {text[:60]!r}; {remedy}")
+    if wrong := [name for name, value in line.items() if value is not None and type(value) not in (int, float)]:
+        raise RunFolderError(f"{place}: {wrong[0]}: got {str(line[wrong[0]])[:40]!r}, expected a number; {remedy}")
+    return line
 
 
 def write_lines(path: Path, lines: list[Line]) -> None:

@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from toolrl.errors import RunFolderError
 from toolrl.monitor.durable import aside_of, publish
+from toolrl.monitor.tables import CHECKSUMS, TableKind
 from toolrl.types import AcceptedCall, Draw, Json, Message, Prompt, Tool, ToolCall
 
 PROMPTS_AT_A_TIME = 1024
@@ -42,13 +44,14 @@ SCHEMA = pa.schema(
     ]
 )
 """messages, tools, reference and accepted are JSON."""
+KIND = TableKind(SCHEMA, nullable=("tokens",), foreign="the file is not of a run, or of another version of toolrl")
 
 
 def write_prompts(path: Path, draws: Mapping[str, Iterable[Draw]]) -> None:
     """Write the prompts of `draws` by split, each id of a split once; a file that is there is left alone."""
     if path.exists():
         return
-    with pq.ParquetWriter(aside_of(path), SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(aside_of(path), SCHEMA, **CHECKSUMS) as writer:
         for split, of_split in draws.items():
             remaining = iter({draw.prompt.id: draw for draw in of_split}.values())
             while chunk := list(islice(remaining, PROMPTS_AT_A_TIME)):
@@ -87,7 +90,7 @@ class StoredPrompts(Mapping[str, Prompt]):
         row = self._rows.slice(index, 1).to_pylist()[0]
         try:
             return _prompt(row)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:  # whatever a row that no run wrote may hold
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # whatever a row that no run wrote may hold
             raise RunFolderError(
                 f"{self._path}: the row of prompt {row['prompt_id']!r} is damaged ({error!r}); put the file back"
             ) from error
@@ -100,7 +103,8 @@ def read_prompts(path: Path, split: str = "train") -> StoredPrompts:
 
 def read_tokens(path: Path, prompt_ids: Collection[str], split: str = "train") -> dict[str, NDArray[np.int32]]:
     """Return the token ids [T] of the named prompts of one split, through the chat template; raises RunFolderError where one is missing."""
-    rows = _table(path, ("prompt_id", "tokens"), [("split", "=", split), ("prompt_id", "in", sorted(prompt_ids))])
+    rows = _table(path, ("prompt_id", "tokens"), split)
+    rows = rows.filter(pc.is_in(rows.column("prompt_id"), pa.array(sorted(prompt_ids), pa.string())))
     found = {row["prompt_id"]: np.array(row["tokens"], np.int32) for row in rows.to_pylist() if row["tokens"] is not None}
     if missing := sorted(set(prompt_ids) - found.keys()):
         raise RunFolderError(f"{path}: no tokens of the prompt {missing[0]!r}, which the rollouts name; put the run's own file back")
@@ -108,19 +112,14 @@ def read_tokens(path: Path, prompt_ids: Collection[str], split: str = "train") -
 
 
 def _read(path: Path, split: str) -> pa.Table:
-    return _table(path, [name for name in SCHEMA.names if name != "tokens"], [("split", "=", split)])
+    return _table(path, [name for name in SCHEMA.names if name != "tokens"], split)
 
 
-def _table(path: Path, columns: Sequence[str], filters: list[tuple[str, str, Any]]) -> pa.Table:
+def _table(path: Path, columns: Sequence[str], split: str) -> pa.Table:
     if not path.is_file():
         raise RunFolderError(f"{path}: no such file; a run writes it before its first batch")
-    try:
-        with pq.ParquetFile(path) as file:
-            if missing := [name for name in columns if name not in file.schema_arrow.names]:
-                raise RunFolderError(f"{path}: no column {', '.join(missing)}; the file is not of a run, or of another version of toolrl")
-        return pq.read_table(path, columns=list(columns), filters=filters)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RunFolderError(f"{path}: not a readable Parquet file ({error}); put back the file that the run wrote") from error
+    read = KIND.read(path, tuple(dict.fromkeys(("split", *columns))))
+    return read.filter(pc.equal(read.column("split"), split)).select(list(columns))
 
 
 def _prompt(row: Mapping[str, Any]) -> Prompt:

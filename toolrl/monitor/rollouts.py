@@ -12,7 +12,6 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from toolrl.errors import RunFolderError
 from toolrl.monitor.durable import aside_of, publish
 from toolrl.monitor.outcomes import Entry, entries_of, failed_entries
+from toolrl.monitor.tables import CHECKSUMS, TableKind
 from toolrl.types import Batch, Group, TrainedGroup, Verdict
 
 GROUPS_AT_A_TIME = 32
@@ -64,6 +63,14 @@ SCHEMA = pa.schema(
         ("logprobs", pa.list_(pa.float32())),
     ]
 )
+KIND = TableKind(
+    SCHEMA,
+    nullable=frozenset(
+        {"outcome", "outcome_reason", "reward", "bfcl_right", "advantage", "loss_share", "seed", "spans", "text", "tokens", "logprobs"}
+    ),
+)
+REQUIRED = tuple(name for name in SCHEMA.names if name not in ("outcome", "outcome_reason"))
+"""Columns that every version of toolrl wrote."""
 Fetch = Callable[[Sequence[Any]], Awaitable[Sequence[Group]]]
 """Handles of groups -> the groups."""
 
@@ -137,7 +144,7 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writer = pq.ParquetWriter(aside_of(path), SCHEMA, compression="zstd")
+        self._writer = pq.ParquetWriter(aside_of(path), SCHEMA, **CHECKSUMS)
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Write a row group."""
@@ -188,47 +195,22 @@ def stream(folder: Path, columns: Sequence[str] | None = None, versions: Contain
 
 def read_file(path: Path, columns: Sequence[str]) -> pa.Table:
     """Return the rows of one file in draw order, `columns` of them. Raises RunFolderError where it is none that a run wrote."""
-    with _open(path, columns) as file, _readable(path):
-        return file.read(list(columns))
+    return KIND.read(path, columns)
 
 
 def find(folder: Path, draw: int, columns: Sequence[str]) -> pa.Table:
     """Return the rows of one draw, none where no file has it; `columns` with `draw` among them. Raises RunFolderError.
 
-    Files and row groups that cannot hold it are not read.
+    Of other row groups only the numbers are read.
     """
     for path in files(folder).values():
-        with _open(path, columns) as file, _readable(path):
-            groups = [group for group in range(file.num_row_groups) if _may_hold(file.metadata.row_group(group), draw)]
-            rows = file.read_row_groups(groups, columns)
+        with KIND.open(path, columns) as file:
+            groups = [i for i in range(file.num_row_groups) if draw in file.read_row_group(i, ["draw"]).column("draw").to_numpy()]
+            count = sum(file.metadata.row_group(i).num_rows for i in groups)
+            rows = KIND.checked(path, file.read_row_groups(groups, list(columns)), count)
         if (rows := rows.filter(pc.equal(rows.column("draw"), draw))).num_rows:
             return rows
     return pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
-
-
-def _open(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
-    """Open the file of a version. Raises RunFolderError where it is none, or one of `columns` is missing or of another type."""
-    with _readable(path):
-        file = pq.ParquetFile(path)
-        found = file.schema_arrow
-    if missing := [name for name in columns if name not in found.names or found.field(name).type != SCHEMA.field(name).type]:
-        file.close()
-        raise RunFolderError(f"{path}: no column {', '.join(missing)}; the file is not of this run, or of another version of toolrl")
-    return file
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Say of which file it is whatever Arrow finds wrong with it. Raises RunFolderError."""
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        raise RunFolderError(f"{path}: not a readable Parquet file ({error}); put back the file that the run wrote") from error
-
-
-def _may_hold(group: pq.RowGroupMetaData, draw: int) -> bool:
-    statistics = group.column(SCHEMA.get_field_index("draw")).statistics
-    return statistics is None or statistics.min <= draw <= statistics.max
 
 
 def _rows(entry: Entry, trained: TrainedGroup | None, group: Group | None, *, tokens: bool) -> list[dict[str, Any]]:

@@ -29,17 +29,18 @@ from types import TracebackType
 from typing import IO, Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from toolrl.config.kinds import KINDS
 from toolrl.config.load import settings, to_yaml
 from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
-from toolrl.errors import RunFolderError, UserError
+from toolrl.config.yamlfile import read_yaml
+from toolrl.errors import ConfigError, RunFolderError, UserError
 from toolrl.monitor import environment, rollouts
 from toolrl.monitor.durable import replace_text
+from toolrl.monitor.jsonfile import read_object
 from toolrl.monitor.lines import read_lines, write_lines
+from toolrl.monitor.readable import VERSIONS, read_attempts, require_readable
 from toolrl.types import WeightVersion
 
 MAY_CHANGE = (
@@ -64,17 +65,22 @@ class RunFolder:
     Args:
         path: The folder.
         config: The resolved settings.
+        keeps: Files that the run was started with, by name; nothing is written where a resumed run has others.
 
     Raises:
-        RunFolderError: It holds a run of another configuration, something else, or another driver.
+        RunFolderError: It holds a run of another configuration, something else, or another driver, or is damaged.
     """
 
-    def __init__(self, path: Path, config: RlConfig | SftConfig) -> None:
+    def __init__(self, path: Path, config: RlConfig | SftConfig, keeps: Mapping[str, str] | None = None) -> None:
         changed = check(path, config)
+        for name, text in (keeps or {}).items():
+            _require_same(path / name, text)
         self.path = path
         self._made = _make_folders(path)
         self._lock = _lock(path)
         replace_text(path / CONFIG, to_yaml(config))
+        for name, text in (keeps or {}).items():
+            self.keep(name, text)
         self.attempt = self._record_attempt(changed)
         """1 for the first start of the run, counting up."""
 
@@ -136,18 +142,23 @@ class RunFolder:
     def left_out(self) -> dict[int, str]:
         """Return the draws that are not to be trained, each with the reason. Raises RunFolderError."""
         path = self.path / LEFT_OUT
+        if not path.exists():
+            return {}
         try:
-            return {int(draw): str(why) for draw, why in json.loads(path.read_text()).items()} if path.exists() else {}
-        except (OSError, ValueError, AttributeError) as error:
-            raise RunFolderError(f"{path}: not readable ({error}); put back the file that the run wrote") from error
+            return {int(draw): str(why) for draw, why in read_object(path).items()}
+        except ValueError as error:
+            raise RunFolderError(f"{path}: not draws by number ({error}); put back the file that the run wrote") from error
 
     def keep(self, name: str, text: str) -> None:
         """Write a file that the run was started with. Raises RunFolderError where a resumed run has another."""
         path = self.path / name
+        _require_same(path, text)
         if not path.exists():
             replace_text(path, text)
-        elif path.read_text(encoding="utf-8") != text:
-            raise RunFolderError(f"run.dir: {path} differs from what was given now; give the same to resume, or name another run.dir")
+
+    def read_summary(self) -> dict[str, Any]:
+        """Return summary.json of a run that has ended. Raises RunFolderError."""
+        return read_object(self.summary, remedy="put back the file that the run wrote, or remove it to have it made again")
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json."""
@@ -169,8 +180,8 @@ class RunFolder:
         self.close()
 
     def _record_attempt(self, changed: Mapping[str, tuple[Any, Any]], why: str = "") -> int:
-        path = self.path / "versions.json"
-        attempts = json.loads(path.read_text())["attempts"] if path.exists() else []
+        path = self.path / VERSIONS
+        attempts = read_attempts(path)
         attempt = {
             "attempt": len(attempts) + 1,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -209,7 +220,20 @@ def check(path: Path, config: RlConfig | SftConfig) -> dict[str, tuple[Any, Any]
                 [f"run.dir: {path} holds a run of another configuration", *lines, "set them back to resume it, or name another run.dir"]
             )
         )
+    require_readable(path)
     return changed
+
+
+def _require_same(path: Path, text: str) -> None:
+    """Raise RunFolderError where a resumed run was started with another file than `text`."""
+    if not os.path.lexists(path):
+        return
+    try:
+        same = path.is_file() and path.read_text(encoding="utf-8") == text
+    except (OSError, UnicodeDecodeError):
+        same = False
+    if not same:
+        raise RunFolderError(f"run.dir: {path} differs from what was given now; give the same to resume, or name another run.dir")
 
 
 def _run_of(written: Mapping[str, Any]) -> str:
@@ -220,9 +244,10 @@ def _run_of(written: Mapping[str, Any]) -> str:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        return _flatten(OmegaConf.to_container(OmegaConf.load(path)))
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, AttributeError) as error:
-        raise RunFolderError(f"run.dir: {path}: not readable as settings; put it back, or name another run.dir") from error
+        return _flatten(read_yaml(path, resolve=False))
+    except (ConfigError, AttributeError) as error:  # AttributeError: no sections
+        why = str(error).partition(";")[0] if isinstance(error, ConfigError) else "it holds no sections"
+        raise RunFolderError(f"run.dir: {path}: not readable as settings ({why}); put it back, or name another run.dir") from error
 
 
 def _flatten(tree: Any) -> dict[str, Any]:

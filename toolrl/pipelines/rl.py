@@ -48,8 +48,8 @@ def train(config: RlConfig, session: Session) -> dict[str, Any]:
     run = Path(config.run.dir).resolve()
     check(run, config)
     inputs = load_inputs(config)
-    with RunFolder(run, config) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
-        folder.keep(FILE_NAME, inputs.template.source)
+    keeps = {FILE_NAME: inputs.template.source}
+    with RunFolder(run, config, keeps) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
         store = CheckpointStore(folder.checkpoints, config.checkpoint.keep)
         newest = store.newest()
         if newest is None or newest.state.version < config.run.steps or not folder.summary.exists():
@@ -60,8 +60,7 @@ def train(config: RlConfig, session: Session) -> dict[str, Any]:
                 training = TrainingRun(config, inputs, folder, stage, store, preemption)
                 asyncio.run(preemption.watch(training.train(newest)))
             closing.finish(folder, store)
-        summary: dict[str, Any] = json.loads(folder.summary.read_text())
-    return summary
+        return folder.read_summary()
 
 
 def _plan(config: RlConfig, inputs: Inputs, placement: Placement | None) -> str:

@@ -58,9 +58,8 @@ def train(config: SftConfig, session: Session) -> dict[str, Any]:
     check(run, config)
     with start_model(config.model.path, seed=config.run.seed) as model_path:
         inputs = load_supervised(config, model_path)
-        with RunFolder(run, inputs.config) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
-            folder.keep(FILE_NAME, inputs.template.source)
-            folder.keep(DIGEST, digest_of(inputs.train.rows) + "\n")
+        keeps = {FILE_NAME: inputs.template.source, DIGEST: digest_of(inputs.train.rows) + "\n"}
+        with RunFolder(run, inputs.config, keeps) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
             store = CheckpointStore(folder.checkpoints, config.checkpoint.keep)
             newest = store.newest()
             if newest is None or newest.state.version < inputs.config.run.steps or not folder.summary.exists():
@@ -70,8 +69,7 @@ def train(config: SftConfig, session: Session) -> dict[str, Any]:
                     preemption = Preemption(config.checkpoint.preempt_timeout_s)
                     asyncio.run(preemption.watch(_train(inputs, folder, stage, store, newest, preemption)))
                 closing.finish(folder, store)
-            summary: dict[str, Any] = json.loads(folder.summary.read_text())
-    return summary
+            return folder.read_summary()
 
 
 async def _train(

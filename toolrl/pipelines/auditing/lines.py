@@ -33,6 +33,8 @@ class MetricLines:
         self._offsets: dict[int, int] = {}
         self._file: IO[bytes] | None = None
         try:
+            if path.exists() and not path.is_file():  # a pipe would be waited for without end
+                raise OSError(0, "not a file")
             self._file = path.open("rb") if path.exists() else None
         except OSError as error:
             raise RunFolderError(f"{path}: not readable ({error.strerror}); put back the file that the run wrote") from error

@@ -8,7 +8,7 @@ replies.jsonl     completions as they came         scores.json                  
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from toolrl.monitor.durable import aside_of, publish, replace_text
 from toolrl.monitor.prompts import write_prompts
 from toolrl.monitor.rollouts import storable, verdict_columns
 from toolrl.monitor.rundir import CONFIG
+from toolrl.monitor.tables import CHECKSUMS, TableKind
 from toolrl.rollout.replies import Reply
 from toolrl.types import Draw, WeightVersion
 
@@ -33,6 +34,12 @@ REPLIES = "replies.jsonl"
 OFFICIAL = "official"
 """Folder for the files of upstream's own evaluator."""
 SCHEMA = pa.schema([*rollouts.SCHEMA, ("category", pa.string()), ("prompt", pa.string()), ("official", pa.bool_())])
+KIND = TableKind(
+    SCHEMA,
+    nullable=frozenset({*rollouts.KIND.nullable, "official"}),
+    remedy="give the folder of an evaluation that has ended",
+    foreign="give the folder of an evaluation, made by this version of toolrl",
+)
 _FILES = frozenset({CONFIG, FILE_NAME, "prompts.parquet", REPLIES, SCORES, "rollouts", OFFICIAL})
 
 
@@ -71,7 +78,7 @@ def write_items(path: Path, outcomes: Sequence[Outcome], replies: Mapping[str, R
     write_prompts(path / "prompts.parquet", {SPLIT: (Draw(i, o.item.prompt, none, 0) for i, o in enumerate(outcomes))})
     file = path / "rollouts" / rollouts.file_name(WeightVersion(0))
     rows = [_row(i, outcome, replies[outcome.item.id], template, model) for i, outcome in enumerate(outcomes)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), aside_of(file), compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), aside_of(file), **CHECKSUMS)
     publish(file)
 
 
@@ -91,13 +98,9 @@ def read_scores(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_items(path: Path, columns: Iterable[str]) -> list[dict[str, Any]]:
+def read_items(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     """Return the named columns of every item, in order. Raises RunFolderError where there are none."""
-    file = path / "rollouts" / rollouts.file_name(WeightVersion(0))
-    try:
-        rows: list[dict[str, Any]] = pq.read_table(file, columns=list(columns)).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise RunFolderError(f"{path}: no items of an evaluation ({error}); give the folder of one that has ended") from error
+    rows: list[dict[str, Any]] = KIND.read(path / "rollouts" / rollouts.file_name(WeightVersion(0)), columns).to_pylist()
     return rows
 
 

@@ -1,0 +1,1 @@
+"""Mutated files: small valid originals, seeded ways to break them, the commands that read them, and what these must do then."""

@@ -1,0 +1,202 @@
+"""Which commands read which file, and when such a command may go on although the file was broken.
+
+A reader that refuses must name the file in its one message, with exit code 2, and leave every file as it was. Where it goes on although the
+mutation is `certain`, `harmless` must say by which documented rule.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+RL = ("rl", "conf/rl.yaml")
+RESUME = (*RL, "run.dir=run")
+EVALUATE = ("evaluate", "heldout", "conf/evaluate.yaml")
+GIVEN = (*EVALUATE, "--completions", "rows/completions.jsonl")
+TABLE = ("recipes/table.yaml", "out=done")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that reads a file."""
+
+    words: tuple[str, ...]
+    makes: tuple[str, ...] = ()
+    """What it may leave behind, or change, where it goes on."""
+    named: tuple[str, ...] = ()
+    """What its message may say in place of the file's own name: the folder it lies in."""
+    tells: str = ""
+    """What it says first, of which part of the output tells that; most say nothing before everything is checked."""
+    harmless: Mapping[str, str] = field(default_factory=dict)
+    """Mutation, or `*`, -> why the command goes on."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Files of one kind, and who reads them."""
+
+    name: str
+    files: tuple[str, ...]
+    commands: tuple[Command, ...]
+    folder: bool = False
+    """Whether a stranger beside the file counts."""
+
+
+GONE_IS_FINE = {"gone": "", "link to itself": "", "link to nothing": ""}
+
+
+def _absent(why: str) -> dict[str, str]:
+    """Return the mutations after which there is no file."""
+    return dict.fromkeys(GONE_IS_FINE, why)
+
+
+PUBLISHED = {"*": "rows of a published set that cannot be read are left out and counted"}
+PREPARE = ("--out", "out")
+RUN_RECORDS = ("run/config.yaml", "run/versions.json")
+
+KINDS = (
+    Kind("settings of rl", ("conf/rl.yaml",), (Command((*RL, "conf/more.yaml", "--dry-run")), Command(("config", "conf/rl.yaml")))),
+    Kind("settings of sft", ("conf/sft.yaml",), (Command(("sft", "conf/sft.yaml", "--dry-run")),)),
+    Kind("settings of evaluate", ("conf/evaluate.yaml",), (Command((*GIVEN, "--dry-run")),)),
+    Kind(
+        "recipe",
+        ("recipes/table.yaml", "recipes/table/plain.yaml", "recipes/sizes/small.yaml"),
+        (Command(("run", *TABLE, "--dry-run")), Command(("table", *TABLE))),
+    ),
+    Kind("recipe that trains", ("recipes/trained.yaml",), (Command(("run", "recipes/trained.yaml", "out=done", "--dry-run")),)),
+    Kind("mark of a step", ("done/small/PLAIN.json",), (Command(("table", *TABLE), harmless=_absent("the step is not done")),)),
+    Kind(
+        "rows, chat", ("rows/chat.jsonl", "rows/chat.json"), (Command(("prepare", "FILE", *PREPARE), ("out",)), Command(("audit", "FILE")))
+    ),
+    Kind("rows, chat in Parquet", ("rows/chat.parquet",), (Command(("prepare", "FILE", *PREPARE), ("out",)),)),
+    *(
+        Kind(f"rows, {name}", (f"rows/{name}.{suffix}",), (Command(("prepare", "FILE", *PREPARE), ("out",), harmless=PUBLISHED),))
+        for name, suffix in (
+            ("xlam", "jsonl"),
+            ("xlam", "parquet"),
+            ("toolace", "jsonl"),
+            ("hermes", "jsonl"),
+            ("bfcl", "jsonl"),
+            ("toolrl", "jsonl"),
+        )
+    ),
+    Kind("held-out rows", ("rows/heldout.jsonl",), (Command((*RL, "--dry-run")), Command((*GIVEN, "--dry-run")))),
+    Kind("demonstrations", ("rows/demonstrations.jsonl",), (Command(("sft", "conf/sft.yaml", "--dry-run")),)),
+    Kind("completions", ("rows/completions.jsonl",), (Command((*GIVEN, *PREPARE), ("out",)),)),
+    Kind("completions to score", ("rows/score.jsonl",), (Command(("score", "FILE")),)),
+    Kind(
+        "prepared prompts",
+        ("prepared/train.parquet", "prepared/heldout.parquet"),
+        (Command((*RL, "data.train=prepared", "data.heldout=prepared", "--dry-run")), Command(("audit", "prepared"))),
+    ),
+    Kind("report of prepare", ("prepared/report.json",), (Command(("prepare", "rows/chat.jsonl", "--out", "prepared"), ("prepared",)),)),
+    Kind(
+        "prompt template",
+        ("words.template",),
+        (
+            Command((*RL, "prompt.template=FILE", "--dry-run")),
+            Command(("prepare", "rows/chat.jsonl", *PREPARE, "--template", "FILE"), ("out",)),
+        ),
+    ),
+    Kind("fingerprints", ("bfcl.fingerprints",), (Command(("prepare", "rows/chat.jsonl", *PREPARE, "--fingerprints", "FILE"), ("out",)),)),
+    Kind(
+        "benchmark",
+        ("apibank/level1_dialogues.jsonl", "apibank/unified.jsonl"),
+        (
+            Command(("fingerprint", "apibank", "apibank", *PREPARE), ("out",)),
+            Command(("evaluate", "apibank", "--data", "apibank", "--completions", "apibank/answers.jsonl", *PREPARE), ("out",)),
+        ),
+    ),
+    Kind(
+        "benchmark with answers",
+        ("acebench/data_normal_atom_number.json", "acebench/possible_answer/data_normal_atom_number.json"),
+        (
+            Command(("fingerprint", "acebench", "acebench", *PREPARE), ("out",)),
+            Command(("evaluate", "acebench", "--data", "acebench", "--completions", "acebench/answers.jsonl", *PREPARE), ("out",)),
+        ),
+    ),
+    Kind("tokenizer", ("model/tokenizer.json", "model/tokenizer_config.json", "model/chat_template.jinja"), (Command((*RL, "--dry-run")),)),
+    Kind("model to export", ("model/config.json", "model/generation_config.json"), (Command(("export", "model", *PREPARE), ("out",)),)),
+    Kind(
+        "settings of a run",
+        ("run/config.yaml",),
+        (
+            Command(("explain", "run")),
+            Command(("rescore", "run")),
+            Command((*RESUME, "--dry-run")),
+            Command(RESUME, RUN_RECORDS),
+            Command(("export", "run", "--version", "2", *PREPARE), ("out",)),
+        ),
+    ),
+    Kind(
+        "attempts of a run",
+        ("run/versions.json",),
+        (Command(("replay", "run", "4:1")), Command(RESUME, RUN_RECORDS), Command((*RESUME, "--dry-run"))),
+    ),
+    Kind("metrics of a run", ("run/metrics.jsonl",), (Command(RESUME, RUN_RECORDS), Command(("replay", "run", "4:1")))),
+    Kind(
+        "prompts of a run",
+        ("run/prompts.parquet",),
+        (
+            Command(("explain", "run", "--sample", "4.1")),
+            Command(("rescore", "run")),
+            Command(("replay", "run", "4:1")),
+            Command(RESUME, RUN_RECORDS),
+        ),
+    ),
+    Kind(
+        "rollouts of a run",
+        ("run/rollouts/version-000002.parquet",),
+        (
+            Command(("explain", "run")),
+            Command(("explain", "run", "--sample", "2.1")),
+            Command(("explain", "run", "--version", "2")),
+            Command(("rescore", "run")),
+            Command(("replay", "run", "2:1")),
+            Command(RESUME, RUN_RECORDS),
+        ),
+    ),
+    Kind("template of a run", ("run/prompt.template",), (Command(RESUME, RUN_RECORDS), Command(("replay", "run", "4:1")))),
+    Kind(
+        "summary of a run",
+        ("ended/summary.json",),
+        (Command((*RL, "run.dir=ended", "run.steps=3")), Command(("export", "ended", *PREPARE), ("out",))),
+    ),
+    Kind(
+        "checkpoint",
+        tuple(
+            f"run/checkpoints/version-00000003/{name}"
+            for name in ("state.json", "COMPLETE", "latest", "global_step/rank_1_optim_states.pt")
+        ),
+        (Command(RESUME, RUN_RECORDS), Command(("export", "run", "--version", "3", *PREPARE), ("out",)), Command((*RESUME, "--dry-run"))),
+        folder=True,
+    ),
+    Kind(
+        "checkpoint to replay from",
+        tuple(f"run/checkpoints/version-00000002/{name}" for name in ("state.json", "COMPLETE", "global_step/rank_0_optim_states.pt")),
+        (Command(("replay", "run", "4:1")),),
+        folder=True,
+    ),
+    Kind(
+        "scores of an evaluation",
+        ("evaluated/scores.json",),
+        (
+            Command((*GIVEN, *PREPARE, "--against", "evaluated"), ("out",)),
+            Command(("export", "model", *PREPARE, "--scores", "evaluated"), ("out",)),
+        ),
+    ),
+    Kind(
+        "items of an evaluation",
+        ("evaluated/rollouts/version-000000.parquet",),
+        (
+            Command((*GIVEN, *PREPARE, "--against", "evaluated"), ("out",)),
+            Command(("explain", "evaluated")),
+            Command(("explain", "evaluated", "--sample", "2.0")),
+            Command(("rescore", "evaluated")),
+        ),
+    ),
+    Kind(
+        "scores of a table",
+        ("done/small/PLAIN/scores.json", "done/small/PLAIN/rollouts/version-000000.parquet"),
+        (Command(("table", *TABLE)),),
+    ),
+    Kind("journal of replies", ("asked/replies.jsonl",), (Command((*EVALUATE, "--out", "asked"), ("asked",)),)),
+)

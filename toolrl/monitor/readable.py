@@ -1,0 +1,47 @@
+"""What a run that goes on will read of its own folder, looked at before anything is started or written.
+
+    versions.json  metrics.jsonl  prompts.parquet  rollouts/*.parquet ─ each opened ─> a message now, and not at the end of a day's training
+
+Of tables only the end of the file is read, which says what they hold.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from toolrl.errors import RunFolderError
+from toolrl.monitor import prompts, rollouts
+from toolrl.monitor.jsonfile import read_object
+from toolrl.monitor.lines import read_lines
+
+VERSIONS = "versions.json"
+"""What each attempt of a run ran on."""
+_REMEDY = "put back the file that the run wrote, or start anew in another run.dir"
+
+
+def require_readable(path: Path) -> None:
+    """Raise RunFolderError where a file of the run in `path` cannot be read, or one that must be there is gone."""
+    attempts = read_attempts(path / VERSIONS)
+    lines = read_lines(path / "metrics.jsonl")
+    files = rollouts.files(path / "rollouts")
+    if not attempts and (lines or files):
+        raise RunFolderError(f"{path / VERSIONS}: no such file, though the run has trained; {_REMEDY}")
+    for file in files.values():
+        with rollouts.KIND.open(file, rollouts.REQUIRED):
+            pass
+    stored = path / "prompts.parquet"
+    if os.path.lexists(stored):  # one that is gone is written again
+        with prompts.KIND.open(stored, prompts.SCHEMA.names):
+            pass
+
+
+def read_attempts(path: Path) -> list[dict[str, Any]]:
+    """Return the attempts of a run in order, none where it was never started. Raises RunFolderError."""
+    if not os.path.lexists(path):
+        return []
+    attempts = read_object(path, remedy=_REMEDY).get("attempts")
+    if not isinstance(attempts, list) or not all(isinstance(each, dict) for each in attempts):
+        raise RunFolderError(f"{path}: expected a list of attempts; {_REMEDY}")
+    return attempts
