@@ -3,8 +3,18 @@
 import pytest
 
 from toolrl.cli.main import main
+from toolrl.config.load import load
+from toolrl.config.schema import RlConfig
+from toolrl.monitor.rundir import RunFolder
+from toolrl.pipelines.inputs import load_inputs
+from toolrl.pipelines.started_from import STARTED_FROM, require_same
 
 ROW = '{"id": "a", "messages": [{"role": "user", "content": "hi"}], "tools": [], "answer": []}\n'
+TRAINED = (
+    '{"id": "a", "messages": [{"role": "user", "content": "Weather in Oslo?"}], "tools": [{"name": "weather", "description": "", '
+    '"parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}], "answer": [{"name": "weather", "arguments": '
+    '{"city": "Oslo"}}]}\n'
+)
 
 
 def fails(capsys, tmp_path, *arguments):
@@ -76,6 +86,22 @@ def test_a_folder_that_holds_something_else_is_left_alone(capsys, tmp_path):
     assert main(["rl", "conf/demo.yaml", f"run.dir={tmp_path}"]) == 2
     assert "holds no run, but thesis.txt" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_a_run_does_not_go_on_from_rows_that_changed_under_their_name(capsys, tmp_path, dry):
+    run, rows = tmp_path / "run", tmp_path / "rows.jsonl"
+    arguments = ["rl", "conf/demo.yaml", f"run.dir={run}", f"data.train={rows}"]
+    rows.write_text(TRAINED)
+    config = load(RlConfig, arguments[1:])
+    RunFolder(run, config, {STARTED_FROM: require_same(run, load_inputs(config).started_from)}).close()
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    rows.write_text(TRAINED.replace("Oslo", "Rome"))
+    assert main([*arguments, *dry]) == 2
+    err = capsys.readouterr().err
+    assert f"toolrl: run.dir: {run} holds a run that was started from something else" in err
+    assert "data.train: the run has prompts 1, digest" in err
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
 
 @pytest.mark.parametrize("override", ["run.steps=2", "loop.max_staleness=2"])

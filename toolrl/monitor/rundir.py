@@ -2,6 +2,7 @@
 
     config.yaml       the resolved settings                  rollouts/      a file for each version; of `toolrl rl`
     prompt.template   the system message                     (kept: a resumed run has the same)
+    started_from.json digests of its rows and model          (kept)
     versions.json     what each attempt ran on               checkpoints/   see `checkpoint`
     left_out.json     draws that could not be trained, if any
     metrics.jsonl     a line for each version                discarded/     what a rewind took out, by the attempt that wrote it

@@ -28,6 +28,7 @@ from toolrl.data.subset import subset_of
 from toolrl.data.template import PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
 from toolrl.errors import DataError
+from toolrl.pipelines.started_from import Facts, model_facts, rows_facts
 from toolrl.protocols import Verifier
 from toolrl.reward.audit import AuditReport, audit
 from toolrl.reward.observed import Observed
@@ -54,6 +55,7 @@ class Inputs:
     audit: AuditReport | None
     contamination: str
     """Which benchmarks the run trains on, in a line; empty where none."""
+    started_from: Facts
 
 
 def resolve_model(path: str) -> str:
@@ -110,7 +112,8 @@ def load_inputs(config: RlConfig) -> Inputs:
     longest, seed = config.data.max_prompt_tokens, config.run.seed
     draws = heldout_draws(heldout, encode, max_prompt_tokens=longest, most=config.eval.prompts, seed=seed)
     stream = PromptStream(train, encode=encode, max_prompt_tokens=longest, seed=seed)
-    return Inputs(model_path, template, tokenizer, stream, draws, Observed(verifier), report, training_hits(train))
+    facts = {"model.path": model_facts(model_path), "data.train": rows_facts(train), "data.heldout": rows_facts(heldout)}
+    return Inputs(model_path, template, tokenizer, stream, draws, Observed(verifier), report, training_hits(train), facts)
 
 
 def heldout_draws(

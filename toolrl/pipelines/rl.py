@@ -26,6 +26,7 @@ from toolrl.monitor.rundir import RunFolder, check
 from toolrl.pipelines import closing
 from toolrl.pipelines.inputs import Inputs, load_inputs
 from toolrl.pipelines.preemption import Preemption
+from toolrl.pipelines.started_from import STARTED_FROM, require_same
 from toolrl.pipelines.training import TrainingRun
 
 
@@ -33,9 +34,12 @@ def rl(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """Run `toolrl rl` and return its exit code. Raises ToolRLError."""
     config = load(RlConfig, arguments)
     if dry_run:
-        check(Path(config.run.dir).resolve(), config)
+        run = Path(config.run.dir).resolve()
+        check(run, config)
+        inputs = load_inputs(config)
+        require_same(run, inputs.started_from)
         local = config.cluster.address == LOCAL
-        print(_plan(config, load_inputs(config), fit(bundles_of(config), local_nodes(config.cluster)) if local else None))
+        print(_plan(config, inputs, fit(bundles_of(config), local_nodes(config.cluster)) if local else None))
         return 0
     with Session() as session:
         summary = train(config, session)
@@ -48,7 +52,7 @@ def train(config: RlConfig, session: Session) -> dict[str, Any]:
     run = Path(config.run.dir).resolve()
     check(run, config)
     inputs = load_inputs(config)
-    keeps = {FILE_NAME: inputs.template.source}
+    keeps = {FILE_NAME: inputs.template.source, STARTED_FROM: require_same(run, inputs.started_from)}
     with RunFolder(run, config, keeps) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
         store = CheckpointStore(folder.checkpoints, config.checkpoint.keep)
         newest = store.newest()

@@ -30,6 +30,7 @@ from toolrl.pipelines.closing import started
 from toolrl.pipelines.inputs import start_model
 from toolrl.pipelines.preemption import Preemption
 from toolrl.pipelines.sinks import open_sinks
+from toolrl.pipelines.started_from import STARTED_FROM, model_facts, require_same
 from toolrl.pipelines.store import RunStore, export_final
 from toolrl.pipelines.supervised import closing
 from toolrl.pipelines.supervised.batches import DIGEST, batch_of, digest_of
@@ -58,7 +59,8 @@ def train(config: SftConfig, session: Session) -> dict[str, Any]:
     check(run, config)
     with start_model(config.model.path, seed=config.run.seed) as model_path:
         inputs = load_supervised(config, model_path)
-        keeps = {FILE_NAME: inputs.template.source, DIGEST: digest_of(inputs.train.rows) + "\n"}
+        facts = {"model.path": model_facts(model_path)}
+        keeps = {FILE_NAME: inputs.template.source, DIGEST: digest_of(inputs.train.rows) + "\n", STARTED_FROM: require_same(run, facts)}
         with RunFolder(run, inputs.config, keeps) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
             store = CheckpointStore(folder.checkpoints, config.checkpoint.keep)
             newest = store.newest()
