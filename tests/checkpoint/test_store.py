@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from pathlib import Path
@@ -6,7 +7,7 @@ import pytest
 
 from toolrl.checkpoint import store as module
 from toolrl.checkpoint.store import CheckpointStore
-from toolrl.errors import CheckpointError
+from toolrl.errors import CheckpointError, RunFolderError
 from toolrl.types import RunState, WeightVersion
 
 
@@ -138,7 +139,25 @@ def damage_add(path):
     (path / "stray").write_text("")
 
 
-@pytest.mark.parametrize("damage", [damage_cut, damage_flip, damage_remove, damage_mark, damage_add])
+def damage_mark_to(text):
+    def damage(path):
+        (path / "COMPLETE").write_text(text)
+
+    return damage
+
+
+def damage_mark_pipe(path):
+    (path / "COMPLETE").unlink()
+    os.mkfifo(path / "COMPLETE")
+
+
+DAMAGES = (
+    damage_cut, damage_flip, damage_remove, damage_mark, damage_add, damage_mark_pipe,
+    *map(damage_mark_to, ("[]", "7", "null", "[" * 20_000, '{"state.json": null}')),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_newest_is_passed_over_and_named(store, damage):
     store.write(state(1), fill_with("weights 1"))
     damaged = store.write(state(2), fill_with("weights 2"))
@@ -149,6 +168,39 @@ def test_a_damaged_newest_is_passed_over_and_named(store, damage):
     assert str(damaged) in found.skipped[0]
     with pytest.raises(CheckpointError, match="version-00000002"):
         store.verify(damaged)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_where_all_are_damaged_nothing_begins_anew_and_nothing_is_touched(store, damage):
+    for version in (1, 2):
+        damage(store.write(state(version), fill_with(f"weights {version}")))
+    before = names(store)
+    with pytest.raises(RunFolderError, match=r"(?s)none of its checkpoints is whole; put one back .*version-00000002.*version-00000001"):
+        store.newest()
+    assert names(store) == before
+
+
+def test_a_first_checkpoint_without_its_mark_is_that_of_a_crash_and_the_run_begins_anew(store):
+    (store.write(state(1), fill_with("weights 1")) / "COMPLETE").unlink()
+    assert store.newest() is None
+
+
+def test_a_folder_of_another_name_is_no_checkpoint_and_stays(store):
+    store.write(state(1), fill_with("weights 1"))
+    (store._folder / "version-of-mine").mkdir()
+    for version in (2, 3):
+        store.write(state(version), fill_with(f"weights {version}"))
+    assert store.newest().skipped == ()
+    assert names(store) == ["version-00000002", "version-00000003", "version-of-mine"]
+
+
+def test_a_state_of_another_version_of_toolrl_is_said_to_be(store):
+    path = store.begin(WeightVersion(1))
+    final = store.commit(path, state(1))
+    (final / "state.json").write_text('{"epochs": 3}')
+    (final / "COMPLETE").write_text(json.dumps(module._manifest(final)))
+    with pytest.raises(CheckpointError, match=r"state.json is of another version of toolrl .*epochs"):
+        store.verify(final)
 
 
 def test_after_a_rewind_the_checkpoints_of_the_left_lineage_are_pruned_not_kept_in_place_of_good_ones(store):

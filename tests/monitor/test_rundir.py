@@ -375,3 +375,16 @@ def test_a_summary_that_cannot_be_read_is_one_message(tmp_path):
         folder.summary.write_text('{"steps": 3')
         with pytest.raises(RunFolderError, match=r"summary\.json: not readable as JSON .*; put back the file"):
             folder.read_summary()
+
+
+def test_what_is_not_ready_ends_before_anything_is_written_and_leaves_the_folder_to_others(tmp_path):
+    RunFolder(tmp_path, CONFIG).close()
+    before = (tmp_path / "versions.json").read_bytes()
+
+    def ready():
+        raise RunFolderError("no whole checkpoint")
+
+    with pytest.raises(RunFolderError, match="no whole checkpoint"):
+        RunFolder(tmp_path, CONFIG, ready=ready)
+    assert (tmp_path / "versions.json").read_bytes() == before
+    RunFolder(tmp_path, CONFIG).close()

@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from toolrl.errors import CheckpointError
+from toolrl.errors import CheckpointError, RunFolderError
+from toolrl.monitor.jsonfile import read_object
 from toolrl.types import RunState, WeightVersion
 
 MARK = "COMPLETE"
@@ -113,7 +114,11 @@ class CheckpointStore:
         return final
 
     def newest(self) -> Checkpoint | None:
-        """Return the newest whole checkpoint whose files are as they were written, or None. Says which it had to pass over."""
+        """Return the newest whole checkpoint whose files are as they were written, or None. Says which it had to pass over.
+
+        Raises:
+            RunFolderError: There were some, and each is damaged: to begin anew would throw away what they stood for.
+        """
         self._settle()
         skipped: list[str] = []
         for path in self._versions():
@@ -122,6 +127,9 @@ class CheckpointStore:
             except CheckpointError as error:
                 logger.warning("checkpoint passed over: %s", error)
                 skipped.append(str(error))
+        if any(os.path.lexists(path / MARK) for path in self._versions()):  # one without a mark is what a crash leaves of the first
+            remedy = "put one back from a copy, or move the run folder away to train from the start"
+            raise RunFolderError("\n  ".join([f"{self._folder}: none of its checkpoints is whole; {remedy}", *skipped]))
         return None
 
     def best(self) -> Checkpoint | None:
@@ -137,15 +145,21 @@ class CheckpointStore:
             CheckpointError: It is incomplete, or a file is not as it was written.
         """
         try:
-            expected = json.loads((path / MARK).read_text())
-        except (OSError, ValueError) as error:
+            expected = read_object(path / MARK, error=CheckpointError)
+        except CheckpointError as error:
             raise CheckpointError(f"{path}: incomplete, it has no readable {MARK} mark") from error
-        found = _manifest(path)
+        try:
+            found = _manifest(path)
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read ({error})") from error
         for name in sorted(expected.keys() | found.keys()):
             if expected.get(name) != found.get(name):
                 what = "is missing" if name not in found else "is not part of it" if name not in expected else "was changed or cut"
                 raise CheckpointError(f"{path}: {name} {what}")
-        return RunState(**json.loads((path / STATE).read_text()))
+        try:
+            return RunState(**read_object(path / STATE, error=CheckpointError))
+        except TypeError as error:
+            raise CheckpointError(f"{path}: {STATE} is of another version of toolrl ({error})") from error
 
     def _begin(self, name: str) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +194,8 @@ class CheckpointStore:
                 old.rename(final)
 
     def _versions(self) -> Iterator[Path]:
-        yield from sorted(self._folder.glob(f"{PREFIX}*"), reverse=True)
+        found = (path for path in self._folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdecimal())
+        yield from sorted(found, reverse=True)
 
     def _prune(self, newest: WeightVersion) -> None:
         """Keep `keep` marked checkpoints up to `newest`; a later one belongs to a lineage that a resume has left."""

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from toolrl.errors import RunFolderError, UserError
+from toolrl.errors import RunFolderError, ToolRLError
 
 
 def read_object(
-    path: Path, *, remedy: str = "put back the file that the run wrote", error: type[UserError] = RunFolderError
+    path: Path, *, remedy: str = "put back the file that the run wrote", error: type[ToolRLError] = RunFolderError
 ) -> dict[str, Any]:
     """Return the object in a file. Raises `error` where it holds none."""
     if not path.is_file():  # a pipe would be waited for without end

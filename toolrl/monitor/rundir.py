@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
 from fnmatch import fnmatch
@@ -56,6 +56,7 @@ MAY_CHANGE = (
 )  # fmt: skip
 """Settings that a resumed run may change: how long, how fast, where, and what is watched. What is learned, from what, stays."""
 CONFIG = "config.yaml"
+CHECKPOINTS = "checkpoints"
 LEFT_OUT = "left_out.json"
 LOCK = ".lock"
 
@@ -67,18 +68,30 @@ class RunFolder:
         path: The folder.
         config: The resolved settings.
         keeps: Files that the run was started with, by name; nothing is written where a resumed run has others.
+        ready: Called once no other driver can have the folder, and before anything is written; what it raises ends it there.
 
     Raises:
         RunFolderError: It holds a run of another configuration, something else, or another driver, or is damaged.
     """
 
-    def __init__(self, path: Path, config: RlConfig | SftConfig, keeps: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        config: RlConfig | SftConfig,
+        keeps: Mapping[str, str] | None = None,
+        ready: Callable[[], object] = lambda: None,
+    ) -> None:
         changed = check(path, config)
         for name, text in (keeps or {}).items():
             _require_same(path / name, text)
         self.path = path
         self._made = _make_folders(path)
         self._lock = _lock(path)
+        try:
+            ready()
+        except BaseException:
+            self.close()
+            raise
         replace_text(path / CONFIG, to_yaml(config))
         for name, text in (keeps or {}).items():
             self.keep(name, text)
@@ -103,7 +116,7 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         """Complete checkpoints."""
-        return self.path / "checkpoints"
+        return self.path / CHECKPOINTS
 
     @property
     def summary(self) -> Path:

@@ -25,14 +25,15 @@ from toolrl.data.inside import is_inside
 from toolrl.data.jinja_template import with_tools
 from toolrl.data.template import FILE_NAME, PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
-from toolrl.errors import UserError
+from toolrl.errors import CheckpointError, UserError
 from toolrl.monitor.environment import git_commit
+from toolrl.monitor.rundir import CHECKPOINTS
 from toolrl.pipelines.exporting.card import Card, readme
 from toolrl.pipelines.exporting.lineage import RECORD, Lineage, lineage_of, public, read_config, recorded, steps_of
 from toolrl.pipelines.exporting.scores import Measured, read_scores
 from toolrl.pipelines.folder import restore, whole_folder, write_text
 from toolrl.pipelines.inputs import start_model
-from toolrl.pipelines.models import CHECKPOINTS, find_model, is_run, versions_of
+from toolrl.pipelines.models import find_model, is_run, versions_of
 from toolrl.serving.settings import CHAT_TEMPLATE, GENERATION, stop_ids
 
 FORMAT = "toolrl.export/1"
@@ -103,11 +104,15 @@ def _version(path: str, settings: ExportSettings) -> Iterator[_Source]:
     run, version = Path(path).resolve(), settings.version
     if not is_run(run):
         raise UserError(f"{path}: is no run, so it has no versions; name the folder of a run, or leave --version out")
-    if version not in (there := versions_of(run)):
-        raise UserError(f"--version: {path} has no whole checkpoint of version {version}, but of {', '.join(map(str, there)) or 'none'}")
-    config = read_config(run)
     checkpoint = run / CHECKPOINTS / f"{PREFIX}{version:08d}"
-    CheckpointStore(run / CHECKPOINTS, keep=1).verify(checkpoint)
+    others = ", ".join(str(each) for each in versions_of(run) if each != version) or "none"
+    if version not in versions_of(run):
+        raise UserError(f"--version: {path} has no whole checkpoint of version {version}, but of {others}; name one that there is")
+    config = read_config(run)
+    try:
+        CheckpointStore(run / CHECKPOINTS, keep=1).verify(checkpoint)
+    except CheckpointError as error:
+        raise UserError(f"--version: {error}; put it back from a copy, or name another version (there are: {others})") from error
     with _start(settings.start or config.model.path, config.run.seed) as start, TemporaryDirectory(prefix="toolrl-export-") as folder:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed only reads files here, and would look for a GPU aloud
         from toolrl.learner.consolidate import consolidate

@@ -18,11 +18,10 @@ from huggingface_hub import snapshot_download
 from toolrl.checkpoint.store import BEST, MARK, PREFIX
 from toolrl.data.hub import hub_answers
 from toolrl.errors import UserError
-from toolrl.monitor.rundir import CONFIG
+from toolrl.monitor.rundir import CHECKPOINTS, CONFIG
 from toolrl.pipelines.inputs import resolve_model
 from toolrl.pipelines.store import FINAL
 
-CHECKPOINTS = "checkpoints"
 VERSIONS = "versions.json"
 """What a run writes first, and only a run."""
 SUMMARY = "summary.json"
@@ -75,7 +74,7 @@ def is_run(folder: Path) -> bool:
 def versions_of(run: Path) -> list[int]:
     """Return the versions that a run has whole checkpoints of, the newest last."""
     found = (path.name.removeprefix(PREFIX) for path in (run / CHECKPOINTS).glob(f"{PREFIX}*") if (path / MARK).is_file())
-    return sorted(map(int, found))
+    return sorted(int(version) for version in found if version.isdecimal())
 
 
 def _from_hub(name: str) -> FoundModel:

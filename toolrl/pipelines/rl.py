@@ -17,12 +17,12 @@ from typing import Any
 from toolrl.actors.cluster import LOCAL, local_nodes
 from toolrl.actors.placement import Placement, bundles_of, fit
 from toolrl.actors.session import Session
-from toolrl.checkpoint.store import CheckpointStore
+from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.config.load import load, to_yaml
 from toolrl.config.remarks import remarks
 from toolrl.config.schema import RlConfig
 from toolrl.data.template import FILE_NAME
-from toolrl.monitor.rundir import RunFolder, check
+from toolrl.monitor.rundir import CHECKPOINTS, RunFolder, check
 from toolrl.pipelines import closing
 from toolrl.pipelines.inputs import Inputs, load_inputs
 from toolrl.pipelines.preemption import Preemption
@@ -53,9 +53,11 @@ def train(config: RlConfig, session: Session) -> dict[str, Any]:
     check(run, config)
     inputs = load_inputs(config)
     keeps = {FILE_NAME: inputs.template.source, STARTED_FROM: require_same(run, inputs.started_from)}
-    with RunFolder(run, config, keeps) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
-        store = CheckpointStore(folder.checkpoints, config.checkpoint.keep)
-        newest = store.newest()
+    store = CheckpointStore(run / CHECKPOINTS, config.checkpoint.keep)
+    found: list[Checkpoint | None] = []
+    # Nobody else may repair or prune the checkpoints meanwhile, and where all are damaged nothing is written.
+    with RunFolder(run, config, keeps, ready=lambda: found.append(store.newest())) as folder:
+        (newest,) = found
         if newest is None or newest.state.version < config.run.steps or not folder.summary.exists():
             folder.summary.unlink(missing_ok=True)  # it is written last: a run that has one has ended
             print(closing.opening(config, inputs, newest), flush=True)

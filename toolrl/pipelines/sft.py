@@ -25,7 +25,7 @@ from toolrl.config.load import load, to_yaml
 from toolrl.config.sft import SftConfig
 from toolrl.controller.supervised import SupervisedLoop
 from toolrl.data.template import FILE_NAME
-from toolrl.monitor.rundir import RunFolder, check
+from toolrl.monitor.rundir import CHECKPOINTS, RunFolder, check
 from toolrl.pipelines.closing import started
 from toolrl.pipelines.inputs import start_model
 from toolrl.pipelines.preemption import Preemption
@@ -61,9 +61,11 @@ def train(config: SftConfig, session: Session) -> dict[str, Any]:
         inputs = load_supervised(config, model_path)
         facts = {"model.path": model_facts(model_path)}
         keeps = {FILE_NAME: inputs.template.source, DIGEST: digest_of(inputs.train.rows) + "\n", STARTED_FROM: require_same(run, facts)}
-        with RunFolder(run, inputs.config, keeps) as folder:  # first: nobody else may repair or prune the checkpoints meanwhile
-            store = CheckpointStore(folder.checkpoints, config.checkpoint.keep)
-            newest = store.newest()
+        store = CheckpointStore(run / CHECKPOINTS, config.checkpoint.keep)
+        found: list[Checkpoint | None] = []
+        # Nobody else may repair or prune the checkpoints meanwhile, and where all are damaged nothing is written.
+        with RunFolder(run, inputs.config, keeps, ready=lambda: found.append(store.newest())) as folder:
+            (newest,) = found
             if newest is None or newest.state.version < inputs.config.run.steps or not folder.summary.exists():
                 folder.summary.unlink(missing_ok=True)  # it is written last: a run that has one has ended
                 print(closing.opening(inputs, newest), flush=True)
