@@ -1,6 +1,6 @@
 """Checkpoints that exist only once they are complete.
 
-    begin ─> .tmp-NAME ─ anyone fills it ─> commit: fsync ─> rename to NAME ─> mark NAME/COMPLETE ─> prune
+    begin ─> .tmp-NAME ─ anyone fills it, and seals it ─> commit: seal the rest ─> rename to NAME ─> mark NAME/COMPLETE ─> prune
 
 Readers trust only the mark, which holds the size and digest of every file and is written and synced last. A crash at any point leaves
 the checkpoint before readable. One process at a time may write to a store.
@@ -8,16 +8,15 @@ the checkpoint before readable. One process at a time may write to a store.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from toolrl.checkpoint.files import Seals, digests, files_below, seal, sync, sync_folders
 from toolrl.errors import CheckpointError, RunFolderError
 from toolrl.monitor.jsonfile import read_object
 from toolrl.types import RunState, WeightVersion
@@ -28,7 +27,6 @@ BEST = "best"
 PREFIX = "version-"
 TMP = ".tmp-"
 OLD = ".old-"
-DIGEST_THREADS = 8
 SPARE = 1.05
 """Times the size of the newest whole checkpoint: the room the next one is given, which is of the same size but for a few bytes."""
 
@@ -73,24 +71,37 @@ class CheckpointStore:
         fill(path)
         return self.commit(path, state)
 
-    def begin(self, version: WeightVersion) -> Path:
+    def is_empty(self) -> bool:
+        """Whether there is no whole checkpoint yet, whose size would tell that of the next."""
+        return not any(map(_is_marked, self._versions()))
+
+    def begin(self, version: WeightVersion, needs: int = 0) -> Path:
         """Return an empty folder to fill with the checkpoint of `version`. Leftovers of an earlier crash are cleared.
 
+        Args:
+            version: That of the weights.
+            needs: Bytes that it will take, where none before it tells.
+
         Raises:
-            CheckpointError: The disk has no room for one as large as the newest; nothing was written.
+            CheckpointError: The disk has no room for it; nothing was written.
         """
         path = self._begin(f"{PREFIX}{version:08d}")
-        self._require_room(path, next(filter(_is_marked, self._versions()), None))
+        self._require_room(path, next(filter(_is_marked, self._versions()), None), needs)
         return path
 
-    def begin_best(self) -> Path:
+    def begin_best(self, needs: int = 0) -> Path:
         """Return an empty folder to fill with the best weights. Raises as `begin` does, by the size of the best ones so far."""
         path = self._begin(BEST)
-        self._require_room(path, self._folder / BEST)
+        self._require_room(path, self._folder / BEST, needs)
         return path
 
-    def commit(self, path: Path, state: RunState) -> Path:
+    def commit(self, path: Path, state: RunState, sealed: Mapping[str, list[int | str]] | None = None) -> Path:
         """Make a folder from `begin` or `begin_best` a checkpoint of `state` and return where it is now.
+
+        Args:
+            path: The folder.
+            state: Of the run, at the version of the weights.
+            sealed: Of files in it, from who wrote them; the others are sealed here.
 
         Raises:
             CheckpointError: The files cannot be written; the checkpoints before are untouched.
@@ -99,12 +110,12 @@ class CheckpointStore:
         old = self._folder / (OLD + final.name)
         try:
             (path / STATE).write_text(json.dumps(asdict(state)))
-            mark = json.dumps(_manifest(path), indent=1)
-            _sync_tree(path)
+            mark = json.dumps(_sealed(path, sealed or {}), indent=1)
+            sync_folders(path)
             if final.exists():
                 final.rename(old)
             path.rename(final)
-            _sync(self._folder)
+            sync(self._folder)
             _write_synced(final / MARK, mark)
             shutil.rmtree(old, ignore_errors=True)
             if final.name != BEST:
@@ -123,13 +134,16 @@ class CheckpointStore:
         skipped: list[str] = []
         for path in self._versions():
             try:
-                return Checkpoint(path, self.verify(path), tuple(skipped))
+                found = Checkpoint(path, self.verify(path), tuple(skipped))
             except CheckpointError as error:
-                logger.warning("checkpoint passed over: %s", error)
                 skipped.append(str(error))
+                continue
+            _warn(skipped)
+            return found
         if any(os.path.lexists(path / MARK) for path in self._versions()):  # one without a mark is what a crash leaves of the first
             remedy = "put one back from a copy, or move the run folder away to train from the start"
             raise RunFolderError("\n  ".join([f"{self._folder}: none of its checkpoints is whole; {remedy}", *skipped]))
+        _warn(skipped)
         return None
 
     def best(self) -> Checkpoint | None:
@@ -149,7 +163,7 @@ class CheckpointStore:
         except CheckpointError as error:
             raise CheckpointError(f"{path}: incomplete, it has no readable {MARK} mark") from error
         try:
-            found = _manifest(path)
+            found = digests(path, _content(path))
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error})") from error
         for name in sorted(expected.keys() | found.keys()):
@@ -170,17 +184,16 @@ class CheckpointStore:
         path.mkdir()
         return path
 
-    def _require_room(self, path: Path, like: Path | None) -> None:
+    def _require_room(self, path: Path, like: Path | None, needs: int) -> None:
         """Foresee a full disk, before a rank writes a byte, by the size of a whole checkpoint `like` this one, if there is any."""
-        if like is None or not _is_marked(like):
-            return
-        needed = int(SPARE * sum(file.stat().st_size for file in like.rglob("*") if file.is_file()))
+        before = like.name if like is not None and _is_marked(like) else ""
+        needed = int(SPARE * (sum(file.stat().st_size for file in files_below(self._folder / before)) if before else needs))
         free = shutil.disk_usage(self._folder).free
         if free < needed:
             path.rmdir()
+            goes_on = f"then run again to resume from {before}" if before else "or name another run.dir"
             raise CheckpointError(
-                f"{self._folder}: a checkpoint needs about {needed:,} bytes, and {free:,} are free; free space there, then run again "
-                f"to resume from {like.name}"
+                f"{self._folder}: a checkpoint needs about {needed:,} bytes, and {free:,} are free; free space there, {goes_on}"
             )
 
     def _settle(self) -> None:
@@ -209,40 +222,31 @@ class CheckpointStore:
                 shutil.rmtree(path)
 
 
+def _warn(skipped: Sequence[str]) -> None:
+    for problem in skipped:
+        logger.warning("checkpoint passed over: %s", problem)
+
+
 def _is_marked(path: Path) -> bool:
     return (path / MARK).exists()
 
 
-def _manifest(folder: Path) -> dict[str, list[int | str]]:
-    """Return size and digest of every file but the mark, by its path in the folder."""
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path != folder / MARK)
-    with ThreadPoolExecutor(DIGEST_THREADS) as pool:  # hashing releases the interpreter lock
-        return dict(zip(names, pool.map(lambda name: _fingerprint(folder / name), names), strict=True))
+def _content(folder: Path) -> list[Path]:
+    """Return every file of a checkpoint but its mark."""
+    return [path for path in files_below(folder) if path != folder / MARK]
 
 
-def _fingerprint(path: Path) -> list[int | str]:
-    with path.open("rb") as file:
-        return [path.stat().st_size, hashlib.file_digest(file, "blake2b").hexdigest()[:32]]
+def _sealed(folder: Path, known: Mapping[str, list[int | str]]) -> Seals:
+    """Seal every file of `folder` but those that are `known`, and return what all are."""
+    names = {str(path.relative_to(folder)): path for path in _content(folder)}
+    known = {name: what for name, what in known.items() if name in names and names[name].stat().st_size == what[0]}
+    return dict(sorted((dict(known) | seal(folder, (path for name, path in names.items() if name not in known))).items()))
 
 
 def _write_synced(path: Path, text: str) -> None:
     """Write a file that is either not there or whole."""
     aside = path.with_name(TMP + path.name)
     aside.write_text(text)
-    _sync(aside)
+    sync(aside)
     aside.rename(path)
-    _sync(path.parent)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)

@@ -9,13 +9,14 @@ import io
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -32,7 +33,7 @@ REFUSED, WENT_ON, WOULD_START = "refused", "went on", "would start"
 
 
 class WouldStartError(BaseException):
-    """A command has checked everything and would now start Ray."""
+    """A command has checked everything and would now start Ray, or torch."""
 
 
 class HungError(BaseException):
@@ -94,11 +95,12 @@ class World:
         case = replace(case, file=file, command=replace(case.command, words=words))
         case.mutation.apply(self.folder / file, Random(case.seed))
         before = _snapshot(self.folder)
+        broken = case.mutation.certain or (case.kind.exact and before.get(file) != self._files[file])
         start = time.monotonic()
         code, out, err = _command(self.folder, words)
         seconds = time.monotonic() - start
         what = {2: REFUSED, 0: WENT_ON, None: WOULD_START}.get(code, f"exit {code}")
-        problems = list(_problems(case, what, out, err))
+        problems = list(_problems(case, broken, what, out, err))
         problems += [
             f"left {name} {how}" for name, how in _differing(before, _snapshot(self.folder), () if code == 2 else case.command.makes)
         ]
@@ -126,7 +128,7 @@ class World:
 def _command(folder: Path, words: Sequence[str]) -> tuple[int | None, str, str]:
     """Run a command in this process; the code is None where it would have started Ray."""
     out, err = io.StringIO(), io.StringIO()
-    with chdir(folder), redirect_stdout(out), redirect_stderr(err), patch.object(Session, "stage", _stage), _limited(LIMIT_S):
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err), _unstarted(), _limited(LIMIT_S):
         try:
             code: int | None = main(list(words))
         except WouldStartError:
@@ -140,7 +142,16 @@ def _command(folder: Path, words: Sequence[str]) -> tuple[int | None, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
-def _stage(*_: Any, **__: Any) -> Any:
+@contextmanager
+def _unstarted() -> Iterator[None]:
+    """Stop a command where everything is checked: before Ray starts, and before shards are put together with torch."""
+    shards = ModuleType("toolrl.learner.consolidate")
+    shards.consolidate = _stop  # type: ignore[attr-defined]
+    with patch.object(Session, "stage", _stop), patch.dict(sys.modules, {shards.__name__: shards}):
+        yield
+
+
+def _stop(*_: Any, **__: Any) -> Any:
     raise WouldStartError
 
 
@@ -205,15 +216,16 @@ def _differing(before: dict[str, Any], after: dict[str, Any], allowed: Sequence[
             yield name, "changed"
 
 
-def _problems(case: Case, what: str, out: str, err: str) -> Iterator[str]:
-    """Yield what is wrong with an outcome."""
+def _problems(case: Case, broken: bool, what: str, out: str, err: str) -> Iterator[str]:
+    """Yield what is wrong with an outcome; `broken`: what is read is certainly no file of its kind."""
     if what not in (REFUSED, WENT_ON, WOULD_START):
         yield f"{what}: {err[-600:]}"
         return
-    harmless = case.command.harmless
+    harmless, instead = case.command.harmless, case.command.instead
     if what != REFUSED:
-        if case.mutation.certain and case.mutation.name not in harmless and "*" not in harmless:
-            yield f"{what}, though what it read is no such file"
+        told = instead and all(part in out + err for part in instead)
+        if broken and not told and case.mutation.name not in harmless and "*" not in harmless:
+            yield f"{what}, though what it read is no such file" + (f", and does not say {instead}" if instead else "")
         if "toolrl: " in err or "Traceback" in err:
             yield f"{what}, with {err[:600]!r}"
         return

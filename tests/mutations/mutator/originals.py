@@ -28,12 +28,14 @@ from toolrl.cli.main import main
 from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.data.source import load_prompts
-from toolrl.data.template import PromptTemplate
+from toolrl.data.template import FILE_NAME
 from toolrl.monitor.lines import JsonlSink
 from toolrl.monitor.prompts import write_prompts
 from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.monitor.rundir import RunFolder
 from toolrl.monitor.summary import summarise
+from toolrl.pipelines.inputs import load_inputs
+from toolrl.pipelines.started_from import STARTED_FROM, require_same
 from toolrl.reward.judge import judge
 from toolrl.reward.verifier import make_verifier
 from toolrl.rollout.replies import Reply
@@ -109,6 +111,7 @@ def build(world: Path) -> None:
         _made_by_commands()
         _run(Path("run"), ended=False)
         _run(Path("ended"), ended=True)
+        _run(Path("only"), ended=False, keep=1)
 
 
 @contextmanager
@@ -219,17 +222,18 @@ def _made_by_commands() -> None:
                 raise RuntimeError(f"{command}: {code}")
 
 
-def _run(folder: Path, *, ended: bool) -> None:
-    """Write a run of three versions, each with a checkpoint: its resume trains two more, unless it has ended."""
+def _run(folder: Path, *, ended: bool, keep: int = VERSIONS) -> None:
+    """Write a run of three versions, with the newest `keep` checkpoints: its resume trains two more, unless it has ended."""
     steps = VERSIONS if ended else RL["run"]["steps"]  # type: ignore[index]
     config = load(RlConfig, ["conf/rl.yaml", f"run.dir={folder}", f"run.steps={steps}"])
     verifier = make_verifier(config.reward.mode, config.reward.no_call, config.reward.functions)
     prompts = load_prompts("rows/chat.jsonl")
     draws = [Draw(i, prompt, np.arange(5 + i, dtype=np.int32), seed=2**62 + 10 * i) for i, prompt in enumerate(prompts)]
-    with RunFolder(folder.resolve(), config) as opened:
-        opened.keep("prompt.template", PromptTemplate.load("", model_path="model").source)
+    inputs = load_inputs(config)
+    keeps = {FILE_NAME: inputs.template.source, STARTED_FROM: require_same(folder, inputs.started_from)}
+    with RunFolder(folder.resolve(), config, keeps) as opened:
         write_prompts(opened.prompts, {"train": draws, "heldout": [Draw(0, load_prompts("rows/heldout.jsonl")[0], draws[0].token_ids, 1)]})
-        sink, store = JsonlSink(opened.metrics, now=lambda: 1.0), CheckpointStore(opened.checkpoints, keep=9)
+        sink, store = JsonlSink(opened.metrics, now=lambda: 1.0), CheckpointStore(opened.checkpoints, keep)
         for version in range(1, VERSIONS + 1):
             scored = [_scored(draws[number], version, verifier) for number in range((version - 1) * PROMPTS, version * PROMPTS)]
             batch = Batch(version - 1, trajectories(config.algo, scored, config.sampling.max_tokens), ())

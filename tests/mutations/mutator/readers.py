@@ -25,6 +25,8 @@ class Command:
     """What its message may say in place of the file's own name: the folder it lies in."""
     tells: str = ""
     """What it says first, of which part of the output tells that; most say nothing before everything is checked."""
+    instead: tuple[str, ...] = ()
+    """What its output must say where it goes on with another file in place of a broken one."""
     harmless: Mapping[str, str] = field(default_factory=dict)
     """Mutation, or `*`, -> why the command goes on."""
 
@@ -38,6 +40,8 @@ class Kind:
     commands: tuple[Command, ...]
     folder: bool = False
     """Whether a stranger beside the file counts."""
+    exact: bool = False
+    """Whether a digest tells every change of a byte."""
 
 
 GONE_IS_FINE = {"gone": "", "link to itself": "", "link to nothing": ""}
@@ -51,6 +55,17 @@ def _absent(why: str) -> dict[str, str]:
 PUBLISHED = {"*": "rows of a published set that cannot be read are left out and counted"}
 PREPARE = ("--out", "out")
 RUN_RECORDS = ("run/config.yaml", "run/versions.json")
+NEWEST, BEFORE, FIRST = (f"version-0000000{version}" for version in (3, 2, 1))
+SHARDS = ("state.json", "latest", "global_step/rank_1_optim_states.pt")
+ONLY = (*RL, "run.dir=only")
+ONLY_RECORDS = ("only/config.yaml", "only/versions.json")
+OLDER = "a run of an older version of toolrl has none"
+RESUMED = (
+    Command(RESUME, RUN_RECORDS, instead=(f"resuming from {BEFORE}", "passed over: ", NEWEST)),
+    Command(("export", "run", "--version", "3", *PREPARE), ("out",), named=(NEWEST, "checkpoint of version 3")),
+    Command((*RESUME, "--dry-run"), harmless={"*": "it reads no checkpoint"}),
+)
+REPLAYED = (Command(("replay", "run", "4:1"), instead=(f"from checkpoint {FIRST}", f"checkpoint passed over: run/checkpoints/{BEFORE}")),)
 
 KINDS = (
     Kind("settings of rl", ("conf/rl.yaml",), (Command((*RL, "conf/more.yaml", "--dry-run")), Command(("config", "conf/rl.yaml")))),
@@ -161,20 +176,25 @@ KINDS = (
         (Command((*RL, "run.dir=ended", "run.steps=3")), Command(("export", "ended", *PREPARE), ("out",))),
     ),
     Kind(
-        "checkpoint",
-        tuple(
-            f"run/checkpoints/version-00000003/{name}"
-            for name in ("state.json", "COMPLETE", "latest", "global_step/rank_1_optim_states.pt")
-        ),
-        (Command(RESUME, RUN_RECORDS), Command(("export", "run", "--version", "3", *PREPARE), ("out",)), Command((*RESUME, "--dry-run"))),
-        folder=True,
+        "start of a run",
+        ("run/started_from.json",),
+        (Command(RESUME, RUN_RECORDS, harmless=_absent(OLDER)), Command((*RESUME, "--dry-run"), harmless=_absent(OLDER))),
+    ),
+    Kind("checkpoint", tuple(f"run/checkpoints/{NEWEST}/{name}" for name in SHARDS), RESUMED, folder=True, exact=True),
+    Kind("mark of a checkpoint", (f"run/checkpoints/{NEWEST}/COMPLETE",), RESUMED, folder=True),
+    Kind(
+        "only checkpoint",
+        tuple(f"only/checkpoints/{NEWEST}/{name}" for name in SHARDS),
+        (Command(ONLY, ONLY_RECORDS, named=(NEWEST,)),),
+        exact=True,
     ),
     Kind(
-        "checkpoint to replay from",
-        tuple(f"run/checkpoints/version-00000002/{name}" for name in ("state.json", "COMPLETE", "global_step/rank_0_optim_states.pt")),
-        (Command(("replay", "run", "4:1")),),
-        folder=True,
+        "mark of the only checkpoint",
+        (f"only/checkpoints/{NEWEST}/COMPLETE",),
+        (Command(ONLY, ONLY_RECORDS, named=(NEWEST,), harmless={"gone": "a crash before the mark"}),),
     ),
+    Kind("checkpoint to replay from", tuple(f"run/checkpoints/{BEFORE}/{name}" for name in SHARDS), REPLAYED, folder=True, exact=True),
+    Kind("mark of a checkpoint to replay from", (f"run/checkpoints/{BEFORE}/COMPLETE",), REPLAYED, folder=True),
     Kind(
         "scores of an evaluation",
         ("evaluated/scores.json",),
