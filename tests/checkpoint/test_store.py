@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from toolrl.checkpoint import store as module
+from toolrl.checkpoint.files import digests
 from toolrl.checkpoint.store import CheckpointStore
 from toolrl.errors import CheckpointError, RunFolderError
 from toolrl.types import RunState, WeightVersion
@@ -198,7 +199,7 @@ def test_a_state_of_another_version_of_toolrl_is_said_to_be(store):
     path = store.begin(WeightVersion(1))
     final = store.commit(path, state(1))
     (final / "state.json").write_text('{"epochs": 3}')
-    (final / "COMPLETE").write_text(json.dumps(module._manifest(final)))
+    (final / "COMPLETE").write_text(json.dumps(digests(final, module._content(final))))
     with pytest.raises(CheckpointError, match=r"state.json is of another version of toolrl .*epochs"):
         store.verify(final)
 
@@ -210,13 +211,40 @@ def test_after_a_rewind_the_checkpoints_of_the_left_lineage_are_pruned_not_kept_
     assert names(store) == ["version-00000010", "version-00000015"]
 
 
+def test_what_its_writer_has_sealed_is_not_read_again(store):
+    path = store.begin(WeightVersion(1))
+    (path / "of-a-rank").write_text("weights")
+    (path / "of-nobody").write_text("more")
+    final = store.commit(path, state(1), {"of-a-rank": [7, "digest"]})
+    assert json.loads((final / "COMPLETE").read_text()) == digests(final, module._content(final)) | {"of-a-rank": [7, "digest"]}
+
+
+@pytest.mark.parametrize("sealed", [{"of-a-rank": [6, "digest"]}, {"gone": [7, "digest"]}])
+def test_a_seal_of_another_size_or_of_no_file_counts_for_nothing(store, sealed):
+    path = store.begin(WeightVersion(1))
+    (path / "of-a-rank").write_text("weights")
+    store.commit(path, state(1), sealed)
+    assert store.newest().state == state(1)
+
+
+@pytest.mark.parametrize("best", [False, True])
+def test_a_first_checkpoint_is_given_the_room_that_its_writers_name(store, monkeypatch, best):
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**12, 10**12, 1_049))
+    begin = store.begin_best if best else lambda needs: store.begin(WeightVersion(1), needs)
+    with pytest.raises(CheckpointError, match=r"needs about 1,050 bytes, and 1,049 are free; .* or name another run\.dir"):
+        begin(1_000)
+    assert store.newest() is None
+    assert names(store) == []
+    assert begin(999).is_dir()
+
+
 def test_a_full_disk_is_an_error_that_says_what_to_do_and_touches_nothing(store, monkeypatch):
     store.write(state(1), fill_with("weights 1"))
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "_sync", full)
+    monkeypatch.setattr(module, "sync", full)
     with pytest.raises(CheckpointError, match=r"No space left.*resume"):
         store.write(state(2), fill_with("weights 2"))
     monkeypatch.undo()
