@@ -24,7 +24,7 @@ class Accident:
     """Settings that the accident needs."""
 
 
-QUICK_HEALTH = ("engine.health_every_s=2", "engine.health_timeout_s=8")
+QUICK_HEALTH = ("engine.health_every_s=2", "engine.health_timeout_s=8", "weights.timeout_s=10")
 TWO_ENGINES = ("engine.num=2", "cluster.num_cpus=4", "engine.threads=1", "loop.max_staleness=1")
 
 ACCIDENTS = {

@@ -1,6 +1,6 @@
-"""`toolrl` with one accident: python inject.py ACCIDENT SEED MARK arguments of toolrl …
+"""`toolrl` with accidents: python inject.py ACCIDENT[+ACCIDENT…] SEED MARK arguments of toolrl …
 
-The accident happens once: it leaves the file MARK, and a run that is started again with the file there has none.
+Each happens once: it leaves the file MARK-n, n counting from 1, and a run that is started again with the file there does not have it.
 """
 
 import asyncio
@@ -172,7 +172,8 @@ def install(injector):
 
 
 if __name__ == "__main__":
-    name, seed, mark, *arguments = sys.argv[1:]
+    names, seed, mark, *arguments = sys.argv[1:]
     (run,) = (each.partition("=")[2] for each in arguments if each.startswith("run.dir="))
-    install(Injector(name, int(seed), Path(mark), Path(run)))
+    for number, name in enumerate(names.split("+"), start=1):
+        install(Injector(name, int(seed), Path(f"{mark}-{number}"), Path(run)))
     sys.exit(main(arguments))

@@ -56,6 +56,20 @@ def test_a_loaded_checkpoint_continues_bit_for_bit(ranks, models, plain, made, t
         assert np.array_equal(tensor, expected[1][name]), name
 
 
+def test_each_rank_tells_its_files_and_about_how_large_they_will_be(ranks, models, made, plain, tmp_path):
+    model = fp32(models["qwen2", False])
+    ranks.make(model, LearnerConfig())
+    train(ranks, made(0, plain(model.path)))
+    sizes = ranks.each("call", [("sizes",)] * ranks.num)
+    for which, method in enumerate(("save", "export")):
+        folder = tmp_path / method
+        files = [path for of_rank in ranks.each("call", [(method, folder)] * ranks.num) for path in of_rank]
+        scripts = set(folder.glob("zero_to_*.py"))  # DeepSpeed's, from one of them
+        assert sorted(files) == sorted(path for path in folder.rglob("*") if path.is_file() and path not in scripts)
+        told, written = sum(size[which] for size in sizes), sum(path.stat().st_size for path in files)
+        assert told <= written < told + 300_000, (method, told, written)  # what is not weights: names, shapes, the tokenizer
+
+
 def test_a_checkpoint_that_is_not_there_is_an_error_that_names_the_folder(one_rank, models, tmp_path):
     one_rank.make(fp32(models["qwen2", False]), LearnerConfig())
     with pytest.raises(CheckpointError, match=str(tmp_path)):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from toolrl.actors.engine import EngineHandle
 from toolrl.actors.wait import gather, one
 from toolrl.algo.advantage import rewards
+from toolrl.checkpoint.files import Seals
 from toolrl.config.learning import AlgoConfig, LearnerConfig
 from toolrl.errors import LearnerError, LearnerLostError
 from toolrl.learner.inspection import Inspection, place_of
@@ -121,17 +122,22 @@ class LearnerGroup:
         """Move gradients and optimizer states to host memory; with `parameters`, the model's shards too."""
         await self._all("moving the learner out", "offload", parameters)
 
-    async def save(self, folder: Path, *, timeout_s: float) -> None:
-        """Let every rank write its part of a checkpoint into `folder`."""
-        await self._all("saving a checkpoint", "save", str(folder), timeout_s=timeout_s, setting="checkpoint.timeout_s")
+    async def save(self, folder: Path, *, timeout_s: float) -> Seals:
+        """Let every rank write and seal its part of a checkpoint in `folder`."""
+        return _merged(await self._all("saving a checkpoint", "save", str(folder), timeout_s=timeout_s, setting="checkpoint.timeout_s"))
+
+    async def sizes(self) -> tuple[int, int]:
+        """Return about how many bytes a checkpoint takes, and an exported model."""
+        checkpoint, model = zip(*await self._all("measuring the learner", "sizes"), strict=True)
+        return sum(checkpoint), sum(model)
 
     async def load(self, folder: Path, *, timeout_s: float) -> None:
         """Let every rank continue from `folder`."""
         await self._all("loading a checkpoint", "load", str(folder), timeout_s=timeout_s, setting="checkpoint.timeout_s")
 
-    async def export(self, folder: Path, *, timeout_s: float) -> None:
-        """Write the weights as a Hugging Face folder."""
-        await self._all("exporting the model", "export", str(folder), timeout_s=timeout_s, setting="checkpoint.timeout_s")
+    async def export(self, folder: Path, *, timeout_s: float) -> Seals:
+        """Write and seal the weights as a Hugging Face folder."""
+        return _merged(await self._all("exporting the model", "export", str(folder), timeout_s=timeout_s, setting="checkpoint.timeout_s"))
 
     def _demonstration_shards(self, rows: Sequence[Demonstration]) -> Sequence[DemonstrationShard]:
         return shard_demonstrations(rows, num_ranks=self._config.data_parallel, max_tokens=self._config.max_tokens_per_microbatch)
@@ -168,6 +174,10 @@ class LearnerGroup:
     async def _gather(self, what: str, calls: Mapping[str, Any], timeout_s: float, setting: str) -> list[Any]:
         lost = LearnerLostError
         return await gather(what, calls, timeout_s=timeout_s, error=LearnerError, lost=lost, actors=self._ranks, setting=setting)
+
+
+def _merged(of_ranks: Sequence[Seals]) -> Seals:
+    return {name: seal for seals in of_ranks for name, seal in seals.items()}
 
 
 def _named(ranks: Sequence[Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import ray
 from numpy.typing import NDArray
 
 from toolrl.actors.wait import fetch
+from toolrl.checkpoint.files import Seals, seal
 from toolrl.errors import CheckpointError, LearnerError, LearnerLostError
 from toolrl.learner.inspection import Inspection, Place
 from toolrl.learner.packing import DemonstrationShard, RankShard
@@ -121,17 +122,30 @@ class LearnerActor:
         """Move gradients and optimizer states to host memory; with `parameters`, the model's shards too."""
         self._learner.offload(parameters=parameters)
 
-    def save(self, folder: str) -> None:
-        """Write this rank's part of a checkpoint."""
-        self._learner.save(_shared(folder))
+    def save(self, folder: str) -> Seals:
+        """Write and seal this rank's part of a checkpoint."""
+        path = _shared(folder)
+        return _sealed(path, self._learner.save(path))
+
+    def sizes(self) -> tuple[int, int]:
+        """Return about how many bytes this rank writes of a checkpoint, and its share of an exported model."""
+        return self._learner.sizes()
 
     def load(self, folder: str) -> None:
         """Continue from a checkpoint."""
         self._learner.load(_shared(folder))
 
-    def export(self, folder: str) -> None:
-        """Write a Hugging Face folder, from rank 0."""
-        self._learner.export(_shared(folder))
+    def export(self, folder: str) -> Seals:
+        """Write and seal a Hugging Face folder, from rank 0."""
+        path = _shared(folder)
+        return _sealed(path, self._learner.export(path))
+
+
+def _sealed(folder: Path, files: Sequence[Path]) -> Seals:
+    try:
+        return seal(folder, files)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written: {error}; free space there, then run again to resume") from error
 
 
 def _shared(folder: str) -> Path:

@@ -6,6 +6,7 @@ Loading proves what the reward depends on: the four tags of a completion come ba
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,18 @@ from numpy.typing import NDArray
 
 from toolrl.data.hub import hub_answers
 from toolrl.data.inside import is_inside
+from toolrl.data.model_files import CHAT_TEMPLATE, REMEDY, TOKENIZER, require_readable
 from toolrl.data.template import FILE_NAME, PromptTemplate
 from toolrl.errors import ConfigError, DataError, UserError
+from toolrl.monitor.jsonfile import read_object
 from toolrl.types import Prompt
 
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
 
 _WEIGHTS = frozenset({".safetensors", ".bin"})
 _MARK = "-end-of-turn-"
+_LONGEST_WHY = 300
+"""Characters shown of what Transformers says."""
 
 
 class ChatTokenizer:
@@ -39,7 +44,7 @@ class ChatTokenizer:
             self._tokenizer.chat_template = chat_template
         if not self._tokenizer.chat_template:
             raise ConfigError(f"{path}: the tokenizer has no chat template; use an instruction-tuned model, or add chat_template.jinja")
-        self.stop_ids: tuple[int, ...] = self._find_stop_ids(path, self._after_answer(FILE_NAME if chat_template else path))
+        self.stop_ids: tuple[int, ...] = self._find_stop_ids(path, self._after_answer(FILE_NAME if chat_template else _template_of(path)))
         """Tokens that end a turn: the one the chat template writes first, then the tokenizer's own end if it is another."""
         vanished = [tag for tag in TAGS if tag not in self.decode(self._encode(f"a {tag} b"))]
         if vanished:
@@ -84,11 +89,10 @@ class ChatTokenizer:
 
     def _written(self, prompt: Prompt, template: PromptTemplate) -> str:
         """Return the prompt through the chat template. Raises DataError where it refuses the conversation."""
-        from jinja2 import TemplateError
-
+        turns = template.render(prompt)
         try:
-            return str(self._tokenizer.apply_chat_template(template.render(prompt), tokenize=False, add_generation_prompt=True))
-        except TemplateError as error:
+            return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        except Exception as error:  # noqa: BLE001 a template may divide by zero
             raise DataError(f"prompt {prompt.id}: the model's chat template refuses the conversation ({error}); remove the row") from error
 
     def _encode(self, text: str) -> list[int]:
@@ -106,29 +110,52 @@ class ChatTokenizer:
 
     def _after_answer(self, where: str) -> str:
         """Return what the chat template writes after an assistant's words. Raises ConfigError where it cannot be rendered."""
-        from jinja2 import TemplateError
-
         turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
         try:
-            return str(self._tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(_MARK)[2]
-        except TemplateError as error:
+            written = str(self._tokenizer.apply_chat_template(turns, tokenize=False))
+        except Exception as error:  # noqa: BLE001 a template may divide by zero
             raise ConfigError(f"{where}: the chat template cannot be used ({type(error).__name__}: {error}); mend it") from error
+        if _MARK not in written:
+            raise ConfigError(f"{where}: the chat template leaves out what is said (a conversation becomes {written[:80]!r}); mend it")
+        return written.rpartition(_MARK)[2]
+
+
+def _template_of(path: str) -> str:
+    """Return where the chat template of a tokenizer is written."""
+    file = Path(path) / CHAT_TEMPLATE
+    return str(file) if file.is_file() else path
 
 
 def _load(path: str) -> Any:
     from transformers import AutoTokenizer  # takes seconds: not before a tokenizer is asked for
 
-    _require_own_files(Path(path))
-    is_path = Path(path).exists() or path.startswith(("/", ".", "~")) or path.count("/") > 1
+    folder = Path(path)
+    _require_own_files(folder)
+    if folder.is_dir():
+        require_readable(folder)
+    is_path = folder.exists() or path.startswith(("/", ".", "~")) or path.count("/") > 1
     try:
         return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:  # what transformers raises for whatever is not there or not readable
+    except Exception as error:  # noqa: BLE001 its parsers raise anything, plain Exception among it
+        if os.path.lexists(folder / TOKENIZER):
+            raise _unusable(folder, error) from error
         if is_path or not hub_answers():
             raise UserError(_nothing_at(path)) from error
     try:
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(_nothing_at(path)) from error
+
+
+def _unusable(folder: Path, error: Exception) -> UserError:
+    """Say why a tokenizer that is there cannot be loaded. Raises UserError where its file is no JSON."""
+    read_object(folder / TOKENIZER, remedy=REMEDY, error=UserError)
+    why = " ".join(f"{type(error).__name__}: {error}".split())
+    shown = why if len(why) <= _LONGEST_WHY else f"{why[:_LONGEST_WHY]} …"
+    return UserError(
+        f"{folder}: its tokenizer cannot be loaded from {TOKENIZER}, tokenizer_config.json and config.json ({shown}); "
+        "put the model's own files back"
+    )
 
 
 def _require_own_files(folder: Path) -> None:

@@ -21,18 +21,22 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 
 
-def export_model(causal: Any, start: str, folder: Path) -> None:
+def export_model(causal: Any, start: str, folder: Path) -> list[Path]:
     """Write the present weights, LoRA's merged, in the dtype the engines compute in, beside the start checkpoint's tokenizer. Collective.
 
     Args:
         causal: The Hugging Face model with its sharded parameters.
         start: Folder or hub name of the checkpoint it was loaded from.
         folder: Where to; made if it is not there. Rank 0 writes.
+
+    Returns:
+        What this rank wrote.
     """
     tensors = _gathered(causal)
     if dist.get_rank() == 0:
         write_model(causal, tensors, start, folder)
     dist.barrier()
+    return [path for path in folder.rglob("*") if path.is_file()] if dist.get_rank() == 0 else []
 
 
 def write_model(causal: Any, tensors: dict[str, Tensor], start: str, folder: Path) -> None:

@@ -182,9 +182,13 @@ class LearnerRank:
         """Optimizer steps taken since the start of the run, the skipped ones not counted."""
         return self._ready.optimizer_steps
 
-    def save(self, folder: Path) -> None:
-        """Write this rank's weights, optimizer, schedule and random state into `folder`."""
-        self._ready.save(folder)
+    def save(self, folder: Path) -> list[Path]:
+        """Write this rank's weights, optimizer, schedule and random state into `folder`; return its files."""
+        return self._ready.save(folder)
+
+    def sizes(self) -> tuple[int, int]:
+        """Return about how many bytes `save` writes here, and this rank's share of those that `export` writes."""
+        return self._ready.sizes()
 
     def load(self, folder: Path) -> None:
         """Continue from what `save` wrote, with whatever number of ranks.
@@ -194,11 +198,11 @@ class LearnerRank:
         """
         self._ready.load(folder)
 
-    def export(self, folder: Path) -> None:
-        """Write the weights as a Hugging Face folder with the start checkpoint's tokenizer; rank 0 writes."""
+    def export(self, folder: Path) -> list[Path]:
+        """Write the weights as a Hugging Face folder with the start checkpoint's tokenizer; rank 0 writes. Returns its files."""
         from toolrl.learner.export import export_model
 
-        export_model(self.model, self._model.path, folder)
+        return export_model(self.model, self._model.path, folder)
 
     def offload(self, *, parameters: bool) -> None:
         """Move optimizer states and gradients to host memory, so that an engine can use the device.

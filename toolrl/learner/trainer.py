@@ -30,6 +30,8 @@ warnings.filterwarnings("ignore", category=FutureWarning, message=".*torch.distr
 
 TAG = "learner"
 """Folder of DeepSpeed's files inside a checkpoint."""
+_STATES = 3
+"""Master weights, and two moments of Adam's."""
 
 
 class Trainer:
@@ -99,12 +101,22 @@ class Trainer:
             )
         return norm, lr
 
-    def save(self, folder: Path) -> None:
-        """Write this rank's part of a checkpoint; what is frozen is in the start checkpoint already. Collective."""
+    def save(self, folder: Path) -> list[Path]:
+        """Write this rank's part of a checkpoint, and return its files; what is frozen is in the start checkpoint already. Collective."""
         state = {"optimizer_steps": self.optimizer_steps, "rng": torch.get_rng_state()}
         self._engine.save_checkpoint(
             str(folder), tag=TAG, client_state={"toolrl": state}, save_latest=False, exclude_frozen_parameters=self._has_frozen
         )
+        return sorted((folder / TAG).glob(f"*zero_pp_rank_{dist.get_rank()}_*"))
+
+    def sizes(self) -> tuple[int, int]:
+        """Return about how many bytes of a checkpoint this rank writes, and its share of those of an exported model.
+
+        A checkpoint has the master weights, and of each at most two states of the optimizer.
+        """
+        masters = sum(flat.numel() * flat.element_size() for flat in self._engine.optimizer.fp32_partitioned_groups_flat)
+        weights = sum(parameter.ds_numel * parameter.element_size() for parameter in self._engine.module.parameters())
+        return _STATES * masters, weights // dist.get_world_size()
 
     def load(self, folder: Path) -> None:
         """Continue from a checkpoint of any number of ranks: of as many bit for bit, of others with every value the same. Collective.

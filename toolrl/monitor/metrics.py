@@ -131,7 +131,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("weights/bytes", "bytes", "Bytes sent to each engine."),
     Metric("weights/*", "s", "Time of the phases of a push, by name."),
     Metric("checkpoint/save_s", "s", "Time the store took for the checkpoint of the version before, if there was one."),
-    Metric("checkpoint/bytes", "bytes", "Size of that checkpoint."),
+    Metric("checkpoint/bytes", "bytes", "Size of that checkpoint, and of the best weights where they were saved with it."),
 )
 
 _BY_NAME = {metric.name: metric for metric in METRICS}

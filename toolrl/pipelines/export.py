@@ -23,10 +23,12 @@ from toolrl import __version__
 from toolrl.checkpoint.store import MARK, PREFIX, STATE, CheckpointStore
 from toolrl.data.inside import is_inside
 from toolrl.data.jinja_template import with_tools
+from toolrl.data.model_files import REMEDY
 from toolrl.data.template import FILE_NAME, PromptTemplate
 from toolrl.data.tokenizer import ChatTokenizer
 from toolrl.errors import CheckpointError, UserError
 from toolrl.monitor.environment import git_commit
+from toolrl.monitor.jsonfile import read_if_there
 from toolrl.monitor.rundir import CHECKPOINTS
 from toolrl.pipelines.exporting.card import Card, readme
 from toolrl.pipelines.exporting.lineage import RECORD, Lineage, lineage_of, public, read_config, recorded, steps_of
@@ -173,8 +175,7 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return found
+    return read_if_there(file, remedy=REMEDY, error=UserError) or {}
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
@@ -205,7 +206,7 @@ def _check_out(out: Path) -> None:
     try:
         record = _read_json(out / RECORD)
         files = set(record["files"]) if record["format"] == FORMAT else set()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, KeyError, TypeError):
         files = set()
     if not files:
         raise UserError(f"--out: {out} exists and is no folder that `toolrl export` made; name another one, or remove it yourself")

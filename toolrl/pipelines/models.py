@@ -7,7 +7,6 @@ Every other path is answered with what is there instead.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from huggingface_hub import snapshot_download
 from toolrl.checkpoint.store import BEST, MARK, PREFIX
 from toolrl.data.hub import hub_answers
 from toolrl.errors import UserError
+from toolrl.monitor.jsonfile import read_object
 from toolrl.monitor.rundir import CHECKPOINTS, CONFIG
 from toolrl.pipelines.inputs import resolve_model
 from toolrl.pipelines.store import FINAL
@@ -110,11 +110,8 @@ def _is_model(folder: Path) -> bool:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{folder}: config.json is no JSON ({error}); put the model's own back") from error
-    if not isinstance(config, dict) or "model_type" not in config:
+    config = read_object(folder / "config.json", remedy="put the model's own back", error=UserError)
+    if "model_type" not in config:
         raise UserError(f"{folder}: config.json names no model_type, so it is no model that can be loaded; put the model's own back")
     return config
 

@@ -103,7 +103,12 @@ def is_loopback(host: str) -> bool:
 
 
 def stop_ids(model: Path, of_turns: Sequence[int]) -> tuple[int, ...]:
-    """Return the tokens that end an answer: `of_turns`, and those that the model's folder names, as our engines stop at both."""
-    file = model / GENERATION
-    named = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
-    return tuple(dict.fromkeys([*of_turns, *(named if isinstance(named, list) else [] if named is None else [named])]))
+    """Return the tokens that end an answer: `of_turns`, and those that the model's folder names, as our engines stop at both.
+
+    Raises UserError where that file of its folder cannot be read.
+    """
+    named = (read_if_there(model / GENERATION, remedy=REMEDY, error=UserError) or {}).get("eos_token_id")
+    ends = named if isinstance(named, list) else [] if named is None else [named]
+    if not all(type(end) is int and end >= 0 for end in ends):
+        raise UserError(f"{model / GENERATION}: eos_token_id: got {named!r}, expected a token id or a list of them; {REMEDY}")
+    return tuple(dict.fromkeys([*of_turns, *ends]))
