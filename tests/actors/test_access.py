@@ -147,7 +147,8 @@ def test_ray_has_its_files_where_the_user_says_and_all_others_in_a_folder_that_g
 
 @pytest.mark.parametrize("before", ["/var/tmp", None])
 def test_only_processes_of_the_cluster_have_their_temporary_files_there(bare, tmp_path, before):
-    bare.delenv("TMPDIR", raising=False)
+    for name in ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR"):
+        bare.delenv(name, raising=False)
     if before:
         bare.setenv("TMPDIR", before)
     outside, whole = tempfile.gettempdir(), dict(os.environ)

@@ -58,7 +58,7 @@ def test_of_a_run_it_is_the_final_model_or_the_best_and_bears_the_runs_name(run,
         ("empty", "is no model: it lacks config.json and holds nothing"),
         ("odd", "is no model: it lacks config.json and holds 0, 1, 2, 3 and 2 more"),
         ("bare", r"is no model: it lacks weights \(\*.safetensors\)"),
-        ("broken", "config.json is no JSON"),
+        ("broken", "config.json: not readable as JSON"),
         ("typeless", "names no model_type"),
     ],
 )

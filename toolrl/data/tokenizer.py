@@ -92,7 +92,7 @@ class ChatTokenizer:
         turns = template.render(prompt)
         try:
             return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-        except Exception as error:  # noqa: BLE001 a template may divide by zero
+        except Exception as error:  # a template may divide by zero
             raise DataError(f"prompt {prompt.id}: the model's chat template refuses the conversation ({error}); remove the row") from error
 
     def _encode(self, text: str) -> list[int]:
@@ -113,7 +113,7 @@ class ChatTokenizer:
         turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
         try:
             written = str(self._tokenizer.apply_chat_template(turns, tokenize=False))
-        except Exception as error:  # noqa: BLE001 a template may divide by zero
+        except Exception as error:  # a template may divide by zero
             raise ConfigError(f"{where}: the chat template cannot be used ({type(error).__name__}: {error}); mend it") from error
         if _MARK not in written:
             raise ConfigError(f"{where}: the chat template leaves out what is said (a conversation becomes {written[:80]!r}); mend it")
@@ -136,7 +136,7 @@ def _load(path: str) -> Any:
     is_path = folder.exists() or path.startswith(("/", ".", "~")) or path.count("/") > 1
     try:
         return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # noqa: BLE001 its parsers raise anything, plain Exception among it
+    except Exception as error:  # its parsers raise anything, plain Exception among it
         if os.path.lexists(folder / TOKENIZER):
             raise _unusable(folder, error) from error
         if is_path or not hub_answers():

@@ -1,6 +1,7 @@
 """What a run that goes on will read of its own folder, looked at before anything is started or written.
 
-    versions.json  metrics.jsonl  prompts.parquet  rollouts/*.parquet ─ each opened ─> a message now, and not at the end of a day's training
+    versions.json  metrics.jsonl  prompts.parquet  rollouts/*.parquet  summary.json ─ each opened ─> a message now,
+                                                                                      and not at the end of a day's training
 
 Of tables only the end of the file is read, which says what they hold.
 """
@@ -13,11 +14,13 @@ from typing import Any
 
 from toolrl.errors import RunFolderError
 from toolrl.monitor import prompts, rollouts
-from toolrl.monitor.jsonfile import read_object
+from toolrl.monitor.jsonfile import read_if_there, read_object
 from toolrl.monitor.lines import read_lines
 
 VERSIONS = "versions.json"
 """What each attempt of a run ran on."""
+SUMMARY = "summary.json"
+"""What came of a run, written last."""
 _REMEDY = "put back the file that the run wrote, or start anew in another run.dir"
 
 
@@ -31,10 +34,16 @@ def require_readable(path: Path) -> None:
     for file in files.values():
         with rollouts.KIND.open(file, rollouts.REQUIRED):
             pass
+    read_summary(path / SUMMARY)
     stored = path / "prompts.parquet"
     if os.path.lexists(stored):  # one that is gone is written again
         with prompts.KIND.open(stored, prompts.SCHEMA.names):
             pass
+
+
+def read_summary(path: Path) -> dict[str, Any] | None:
+    """Return what came of a run; None where it has not ended. Raises RunFolderError."""
+    return read_if_there(path, remedy="put back the file that the run wrote, or remove it to have it made again")
 
 
 def read_attempts(path: Path) -> list[dict[str, Any]]:

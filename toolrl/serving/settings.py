@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from toolrl.data.model_files import REMEDY
+from toolrl.errors import UserError
+from toolrl.monitor.jsonfile import read_if_there
 from toolrl.rollout.settings import EngineSettings, environment
 from toolrl.serving.guard import KEY
 

@@ -59,6 +59,7 @@ NEWEST, BEFORE, FIRST = (f"version-0000000{version}" for version in (3, 2, 1))
 SHARDS = ("state.json", "latest", "global_step/rank_1_optim_states.pt")
 ONLY = (*RL, "run.dir=only")
 ONLY_RECORDS = ("only/config.yaml", "only/versions.json")
+ENDED_RECORDS = ("ended/config.yaml", "ended/versions.json", "ended/summary.json")
 OLDER = "a run of an older version of toolrl has none"
 RESUMED = (
     Command(RESUME, RUN_RECORDS, instead=(f"resuming from {BEFORE}", "passed over: ", NEWEST)),
@@ -128,8 +129,18 @@ KINDS = (
             Command(("evaluate", "acebench", "--data", "acebench", "--completions", "acebench/answers.jsonl", *PREPARE), ("out",)),
         ),
     ),
-    Kind("tokenizer", ("model/tokenizer.json", "model/tokenizer_config.json", "model/chat_template.jinja"), (Command((*RL, "--dry-run")),)),
-    Kind("model to export", ("model/config.json", "model/generation_config.json"), (Command(("export", "model", *PREPARE), ("out",)),)),
+    Kind("tokenizer", ("model/tokenizer.json", "model/chat_template.jinja"), (Command((*RL, "--dry-run")),)),
+    Kind(
+        "settings of a tokenizer",
+        ("model/tokenizer_config.json",),
+        (Command((*RL, "--dry-run"), harmless={"gone": "Transformers needs it for no tokenizer of tokenizer.json"}),),
+    ),
+    Kind("model to export", ("model/config.json",), (Command(("export", "model", *PREPARE), ("out",)),)),
+    Kind(
+        "ends of a model to export",
+        ("model/generation_config.json",),
+        (Command(("export", "model", *PREPARE), ("out",), harmless={"gone": "not every model has it"}),),
+    ),
     Kind(
         "settings of a run",
         ("run/config.yaml",),
@@ -173,7 +184,10 @@ KINDS = (
     Kind(
         "summary of a run",
         ("ended/summary.json",),
-        (Command((*RL, "run.dir=ended", "run.steps=3")), Command(("export", "ended", *PREPARE), ("out",))),
+        (
+            Command((*RL, "run.dir=ended", "run.steps=3"), ENDED_RECORDS, harmless={"gone": "the run has not ended"}),
+            Command(("export", "ended", *PREPARE), ("out",), named=("ended: the run has not ended",)),
+        ),
     ),
     Kind(
         "start of a run",

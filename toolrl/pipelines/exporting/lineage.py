@@ -7,7 +7,6 @@ What is told here is for people who get the model: of places on this machine onl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from toolrl.config.load import load, settings
 from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
 from toolrl.errors import ConfigError, RunFolderError
+from toolrl.monitor.jsonfile import read_if_there
+from toolrl.monitor.readable import read_attempts
 from toolrl.monitor.rundir import CONFIG
 from toolrl.pipelines.exporting.markdown import is_hub_name
 from toolrl.pipelines.models import VERSIONS, run_of
@@ -107,18 +108,28 @@ def lineage_of(run: Path, steps: int | None) -> Lineage:
 
 
 def recorded(folder: Path) -> Lineage | None:
-    """Return what an exported folder tells of its model; None where it is no such folder."""
-    found = _json(folder / RECORD)
+    """Return what an exported folder tells of its model; None where it is no such folder. Raises RunFolderError where that is damaged."""
+    found = read_if_there(folder / RECORD)
     if found is None or "lineage" not in found:
         return None
-    stages = (each | {"data": tuple(DataSet(**data) for data in each["data"])} for each in found["lineage"]["stages"])
-    return Lineage(found["lineage"]["base"], tuple(Stage(**each) for each in stages))
+    try:
+        stages = [each | {"data": tuple(DataSet(**data) for data in each["data"])} for each in found["lineage"]["stages"]]
+        return Lineage(str(found["lineage"]["base"]), tuple(Stage(**each) for each in stages))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunFolderError(
+            f"{folder / RECORD}: not a lineage that `toolrl export` wrote ({type(error).__name__}: {error}); put its own file back, "
+            "or remove it"
+        ) from error
 
 
 def steps_of(folder: Path) -> int | None:
     """Return how many steps are behind a checkpoint; None for a final model."""
-    state = _json(folder / STATE)
-    return None if state is None else int(state["version"])
+    state = read_if_there(folder / STATE)
+    if state is None:
+        return None
+    if type(version := state.get("version")) is not int:
+        raise RunFolderError(f"{folder / STATE}: version: got {version!r}, expected a number; put back the file that the run wrote")
+    return version
 
 
 def public(place: str) -> str:
@@ -127,12 +138,12 @@ def public(place: str) -> str:
 
 
 def _stage(run: Path, config: RlConfig | SftConfig, steps: int | None) -> Stage:
-    summary = _json(run / "summary.json")
+    summary = read_if_there(run / "summary.json")
     known = settings(type(config))
     values = {key: getattr(getattr(config, key.partition(".")[0]), key.partition(".")[2]) for key in known}
     shown = {key: public(value) if key in _PLACES else value for key, value in values.items()}
     if steps is None:
-        steps = int(summary["steps"]) if summary else config.run.steps
+        steps = _steps(run / "summary.json", summary) if summary else config.run.steps
     return Stage(
         run=run.name,
         command=next(name for name, kind in KINDS.items() if isinstance(config, kind)),
@@ -145,9 +156,17 @@ def _stage(run: Path, config: RlConfig | SftConfig, steps: int | None) -> Stage:
     )
 
 
+def _steps(file: Path, summary: Mapping[str, Any]) -> int:
+    if type(steps := summary.get("steps")) is not int:
+        raise RunFolderError(f"{file}: steps: got {steps!r}, expected a number; put back the file that the run wrote, or remove it")
+    return steps
+
+
 def _made_with(run: Path) -> dict[str, str]:
-    attempts = (_json(run / VERSIONS) or {}).get("attempts") or [{}]
+    attempts = read_attempts(run / VERSIONS) or [{}]
     packages = attempts[-1].get("packages", {})
+    if not isinstance(packages, dict):
+        raise RunFolderError(f"{run / VERSIONS}: packages: got {packages!r}, expected an object; put back the file that the run wrote")
     versions = {"commit": attempts[-1].get("git"), "python": attempts[-1].get("python"), **{name: packages.get(name) for name in PACKAGES}}
     return {name: version for name, version in versions.items() if version}
 
@@ -155,13 +174,7 @@ def _made_with(run: Path) -> dict[str, str]:
 def _report(place: str) -> dict[str, Any] | None:
     """Return the report of a prepared folder or of a distillation, of which `place` may also be a file."""
     path = Path(place)
-    return _json((path if path.is_dir() else path.parent) / "report.json") if path.exists() else None
-
-
-def _json(file: Path) -> dict[str, Any] | None:
-    """Return the object in a file; None where there is none: then nothing is told of it."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_if_there((path if path.is_dir() else path.parent) / "report.json") if path.exists() else None
+    except RunFolderError:  # any file of a user's may have that name: nothing is told of it
         return None
-    return found if isinstance(found, dict) else None
