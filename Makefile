@@ -6,7 +6,7 @@ READY := .venv/.ready
 GPU_BIN := .venv-gpu/bin
 GPU_READY := .venv-gpu/.ready
 
-.PHONY: demo test test-fast test-cluster gpu-smoke tables chaos fuzz lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
+.PHONY: demo test test-fast test-cluster gpu-smoke tables chaos kills soak elastic fuzz lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
 
 demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
@@ -29,6 +29,15 @@ tables: $(READY)  ## Tables 3 and 4 of the paper at tiny size, on the demo task:
 
 chaos: $(READY)  ## every accident in a real run each, for two seeds: an hour and a half on two cores; as root, a full disk too
 	$(BIN)/python tests/chaos/matrix.py $(ARGS)
+
+kills: $(READY)  ## kill -9 at twenty random moments of one run, and another that nobody disturbs: in twenty minutes
+	$(BIN)/python tests/chaos/kills.py $(ARGS)
+
+soak: $(READY)  ## three hundred steps: what a run holds meanwhile, and leaves behind
+	$(BIN)/python tests/chaos/soak.py $(ARGS)
+
+elastic: $(READY)  ## a run that goes on under other numbers of ranks and engines
+	$(BIN)/python tests/chaos/elastic.py $(ARGS)
 
 fuzz: $(READY)  ## a million inputs for all that reads a model's text, and how time grows on hostile ones
 	PYTHONPATH=tests/fuzz $(BIN)/python -m fuzzer $(ARGS)

@@ -1,7 +1,8 @@
 """Every accident, by seed, in a real run each: `make chaos`, or python matrix.py [--seeds 0 1] [--only WORDS] [--report FILE].
 
-A case passes if the run ends at its step count (started again where the accident ended the driver, as a launcher does), `toolrl audit`
-finds nothing, no process of it is left 30 s later, and the held-out reward at the end is that of the undisturbed run to within noise.
+A case passes if the run ends at its step count (started again where the accident ended the driver, as a launcher does; one of an engine, a
+rank or a reward worker must not), `toolrl audit` finds nothing, no process of it is left 30 s later, and the held-out reward at the end is
+that of the undisturbed run to within noise.
 """
 
 import argparse
@@ -31,6 +32,8 @@ LIMIT_S = 240
 """Hard limit of one start of a run; past it the case has hung."""
 STARTS = 4
 """Starts that a case may take."""
+SURVIVED = ("engine", "rank", "reward")
+"""Where an accident must not end the driver."""
 NOISE = 3
 """Standard errors of a held-out reward that its end may be away from the undisturbed one's."""
 DISK = "16m"
@@ -51,6 +54,8 @@ def run_case(name, seed, folder, reference=None):
         problems += left
     if codes[-1] != 0:
         problems.append(f"never ended: exit codes {codes}")
+    if name and ACCIDENTS[name].where in SURVIVED and len(codes) > 1:
+        problems.append(f"it ended the driver: exit codes {codes}")
     if name and not mark.with_name("struck-1").exists():
         problems.append("the accident did not happen")
     result = {"accident": name, "seed": seed, "codes": codes, "seconds": round(time.monotonic() - started, 1)}
