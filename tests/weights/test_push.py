@@ -306,6 +306,7 @@ def test_an_engine_that_dies_in_a_push_breaks_it_and_the_push_is_made_again_with
     report = scene.publish(3)
     assert (report.version, scene.gate.is_open) == (3, True)
     assert scene.members.states == {"engine-0": "healthy", "engine-1": "dead"}
+    assert scene.members.last_end(scene.engines[1]) == "engine-1 is dead"
     second = scene.events[scene.events.index("learner: connect") :]
     assert not [event for event in second if event.startswith("engine-1")], "the dead one is left out"
     assert [event for event in second if event.startswith("engine-0")] == [

@@ -58,7 +58,7 @@ class EnginePool:
                 raise failure
         if self._supervisor is not None:
             for engine, failure in failures:
-                self._supervisor.lose(engine, str(failure))
+                self._members.lose(engine, str(failure))
             self._supervisor.start()
 
     def serve_as_loaded(self) -> None:

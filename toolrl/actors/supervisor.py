@@ -46,7 +46,6 @@ class Supervisor:
         self._members = members
         self._gate = gate
         self._config = config
-        self._why: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -63,11 +62,6 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
-    def lose(self, engine: EngineHandle, why: str) -> None:
-        """Take an engine out: it is dead, whatever it says later."""
-        self._why[engine.name] = why
-        self._members.note(engine, EngineEvent.LOST)
-
     async def lost(self, engine: EngineHandle, incarnation: int, failure: RunError) -> bool:
         """Say whether `failure` of a draw was the end of the engine's process `incarnation`; if so, the engine is taken out.
 
@@ -83,7 +77,7 @@ class Supervisor:
             else:
                 return False
         if engine.incarnation == incarnation and self._members.states[engine.name] in PRESENT:
-            self.lose(engine, str(failure))
+            self._members.lose(engine, str(failure))
         return True
 
     async def _watch(self, engine: EngineHandle) -> None:
@@ -93,9 +87,8 @@ class Supervisor:
             if restart == self._config.max_restarts:
                 break
             await self._replace(engine, restart)
-        self._members.give_up(
-            engine, f"replaced {self._config.max_restarts} times (engine.max_restarts); the last end: {self._why[engine.name]}"
-        )
+        last_end = self._members.last_end(engine)
+        self._members.give_up(engine, f"replaced {self._config.max_restarts} times (engine.max_restarts); the last end: {last_end}")
 
     async def _until_lost(self, engine: EngineHandle) -> None:
         """Return once the engine is dead."""
@@ -112,12 +105,12 @@ class Supervisor:
                 if self._members.states[engine.name] not in PRESENT or not self._gate.is_open:
                     continue
                 if silent_s >= self._config.health_timeout_s:
-                    self.lose(engine, f"silent for {silent_s:.0f} s: {error}")
+                    self._members.lose(engine, f"silent for {silent_s:.0f} s: {error}")
                 else:
                     self._members.note(engine, EngineEvent.MISSED)
             except RunError as error:
                 if self._members.states[engine.name] in PRESENT:
-                    self.lose(engine, str(error))
+                    self._members.lose(engine, str(error))
             else:
                 answered = time.monotonic()
                 if self._members.states[engine.name] in PRESENT:
@@ -127,14 +120,15 @@ class Supervisor:
         """Make one attempt at a replacement; it leaves the engine STALE or DEAD."""
         if restart:
             await asyncio.sleep(min(2.0 ** (restart - 1), LONGEST_PAUSE_S))
-        logger.warning("%s is replaced (%d of %d): %s", engine.name, restart + 1, self._config.max_restarts, self._why[engine.name])
+        last_end = self._members.last_end(engine)
+        logger.warning("%s is replaced (%d of %d): %s", engine.name, restart + 1, self._config.max_restarts, last_end)
         self._members.note(engine, EngineEvent.RESTART)
         self.replaced += 1
         engine.renew()
         try:
             await engine.start(timeout_s=self._config.start_timeout_s)
         except ToolRLError as error:
-            self.lose(engine, f"its replacement did not start: {error}")
+            self._members.lose(engine, f"its replacement did not start: {error}")
         else:
             self._members.note(engine, EngineEvent.STARTED)
 

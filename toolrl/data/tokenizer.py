@@ -89,9 +89,10 @@ class ChatTokenizer:
 
     def _written(self, prompt: Prompt, template: PromptTemplate) -> str:
         """Return the prompt through the chat template. Raises DataError where it refuses the conversation."""
-        turns = template.render(prompt)
         try:
-            return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+            return str(self._tokenizer.apply_chat_template(template.render(prompt), tokenize=False, add_generation_prompt=True))
+        except UserError:
+            raise
         except Exception as error:  # a template may divide by zero
             raise DataError(f"prompt {prompt.id}: the model's chat template refuses the conversation ({error}); remove the row") from error
 

@@ -91,6 +91,7 @@ class Membership(Generic[E]):
         self._engines = {engine.name: engine for engine in engines}
         self._states = dict.fromkeys(self._engines, EngineState.STALE)
         self._given_up: dict[str, str] = {}
+        self._ends: dict[str, str] = {}
         self._minimum = minimum
         self._changed = asyncio.Event()
         self.generation = 0
@@ -126,6 +127,15 @@ class Membership(Generic[E]):
         for engine in engines:
             if self._states[engine.name] in PRESENT:
                 self.note(engine, event)
+
+    def lose(self, engine: Named, why: str) -> None:
+        """Take an engine out: it is dead, whatever it says later, and `why` is what `last_end` tells of it."""
+        self._ends[engine.name] = why
+        self.note(engine, EngineEvent.LOST)
+
+    def last_end(self, engine: Named) -> str:
+        """Return why an engine was lost, the last time that it was."""
+        return self._ends[engine.name]
 
     def give_up(self, engine: Named, why: str) -> None:
         """Never wait for a dead engine again; `why` is told once there are fewer than the minimum."""

@@ -128,7 +128,8 @@ class Publisher(Generic[E]):
         answers = await asyncio.gather(*(engine.health(timeout_s=timeout_s) for engine in self._engines), return_exceptions=True)
         for engine, answer in zip(self._engines, answers, strict=True):
             if isinstance(answer, ToolRLError):
-                self._members.note_all([engine], EngineEvent.LOST)
+                if engine in self._members.present:  # nobody else has noticed yet
+                    self._members.lose(engine, str(answer))
             elif answer is not None:
                 raise answer
         self._members.note_all(self._engines, EngineEvent.BROKEN)
