@@ -73,7 +73,7 @@ def test_a_tokenizer_without_a_chat_template_is_refused(tmp_path, make_byte_toke
 
 
 def test_a_conversation_the_chat_template_refuses_is_named(tmp_path, make_byte_tokenizer):
-    strict = "{% if messages[1]['role'] == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
+    strict = "{% if messages[1]['role'] == 'tool' %}{{ raise_exception('no tools') }}{% endif %}{{ messages[1]['content'] }}"
     tokenizer = ChatTokenizer(make_byte_tokenizer(tmp_path, chat_template=strict))
     with pytest.raises(DataError, match=r"prompt p1: .*no tools"):
         tokenizer.encode_prompt(Prompt("p1", "s", (Message("tool", "x"),), (), ()), PromptTemplate("t", "{tools}"))

@@ -237,6 +237,33 @@ def test_settings_of_another_version_of_toolrl_are_said(run, tmp_path, capsys):
     assert "unknown setting 'model.gone'" in err
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("summary.json", "[]"),
+        ("summary.json", '{"steps": "3"}'),
+        ("versions.json", '{"attempts": [{"packages": 7}]}'),
+        ("final/generation_config.json", "null"),
+        ("final/config.json", '{"model_type": "qwen2", "hidden_size": "wide"}'),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named_and_nothing_is_written(run, tmp_path, capsys, name, content):
+    file = run / name
+    file.unlink(missing_ok=True)
+    file.write_text(content)
+    assert main(["export", str(run), "--out", str(tmp_path / "out")]) == 2
+    assert file.name in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", ['{"lineage": 7}', '{"lineage": {"base": "b", "stages": [{"run": 1, "data": []}]}}', "[]"])
+def test_a_damaged_lineage_is_named(tmp_path, capsys, content):
+    model = shutil.copytree(START, tmp_path / "model")
+    (model / "toolrl.json").write_text(content)
+    assert main(["export", str(model), "--out", str(tmp_path / "out")]) == 2
+    assert "model/toolrl.json: " in capsys.readouterr().err
+
+
 def test_a_folder_of_ours_is_replaced_unless_it_holds_a_file_of_somebody(tmp_path, capsys):
     assert export("demo://start", tmp_path / "out") == 0
     assert export("demo://start", tmp_path / "out", "--name", "again") == 0

@@ -70,7 +70,7 @@ def test_any_other_path_is_answered_with_what_is_there(tmp_path, model, name, me
         (tmp_path / "odd" / str(number)).write_text("")
     (model(tmp_path / "bare") / "model.safetensors").unlink()
     (model(tmp_path / "broken") / "config.json").write_text("{")
-    (model(tmp_path / "typeless") / "config.json").write_text("[]")
+    (model(tmp_path / "typeless") / "config.json").write_text("{}")
     with pytest.raises(UserError, match=message):
         find_model(str(tmp_path / name))
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from toolrl.errors import UserError
 from toolrl.serving.settings import is_loopback, stop_ids
 
 
@@ -57,3 +58,14 @@ def test_an_answer_ends_where_turns_end_and_where_the_models_folder_says(tmp_pat
     if named != "absent":
         (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": named}))
     assert stop_ids(tmp_path, (7, 8)) == expected
+
+
+@pytest.mark.parametrize("ends", ['"</s>"', "[1, null]", "true", "-1", "1.5"])
+def test_an_end_of_an_answer_that_is_no_token_id_is_refused_by_its_file(tmp_path, ends):
+    (tmp_path / "generation_config.json").write_text(f'{{"eos_token_id": {ends}}}')
+    with pytest.raises(UserError, match=r"generation_config.json: eos_token_id: got .*; put the model's own file back"):
+        stop_ids(tmp_path, (7,))
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [9, 7]}')
+    assert stop_ids(tmp_path, (7,)) == (7, 9)
+    (tmp_path / "generation_config.json").unlink()
+    assert stop_ids(tmp_path, (7,)) == (7,)
