@@ -17,6 +17,8 @@ def add_replay(parsers: Any) -> None:
     parser.add_argument("sample", metavar="DRAW:SAMPLE", help="the sample, as in 37:2; `toolrl explain RUN` lists them")
     given = "what the replay runs on, where it is not what the run had: cluster.*, learner.threads, model.path, …"
     parser.add_argument("settings", nargs="*", default=[], metavar="KEY=VALUE", help=given)
+    lost = "a sample of discarded/attempt-K: of a batch that could not be trained, or that the run went back over"
+    parser.add_argument("--attempt", type=int, metavar="K", help=lost)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.set_defaults(run=_replay, stopped=("nothing was written",))
 
@@ -25,7 +27,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     from toolrl.pipelines.replay import replay
 
     width = shutil.get_terminal_size().columns
-    print(replay(arguments.run_dir, arguments.sample, arguments.settings, as_json=arguments.json, width=width, say=_say))
+    given = (arguments.run_dir, arguments.sample, arguments.settings)
+    print(replay(*given, attempt=arguments.attempt, as_json=arguments.json, width=width, say=_say))
     return 0
 
 

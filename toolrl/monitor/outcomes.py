@@ -19,6 +19,10 @@ _QUARANTINED = "quarantined"
 """Reason of the verdicts of a prompt in quarantine."""
 
 
+LEFT_OUT = "left out: "
+"""Begins the reason of a draw that went with a batch which could not be trained, and came again: so it differs from that of the batch."""
+
+
 class Outcome(StrEnum):
     """The end of a draw."""
 
@@ -51,8 +55,9 @@ def entries_of(batch: Batch) -> list[Entry]:
 
 
 def failed_entries(batch: Batch, why: str) -> list[Entry]:
-    """Return the groups of a batch that could not be trained, in draw order, each discarded for that reason."""
-    return [Entry(entry.scored, Outcome.DISCARDED, entry.why or why) for entry in entries_of(batch)]
+    """Return the groups that went with a batch which could not be trained, in draw order: those in it are discarded for that reason."""
+    lost = {trajectory.scored.group.draw for trajectory in batch.trajectories}
+    return [Entry(each.scored, Outcome.DISCARDED, why) if each.scored.group.draw in lost else each for each in entries_of(batch)]
 
 
 def _ended(scored: ScoredGroup, otherwise: Outcome) -> Outcome:

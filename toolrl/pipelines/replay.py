@@ -34,9 +34,9 @@ Say = Callable[[str], None]
 """Where progress is told."""
 
 
-def replay(path: Path, sample: str, overrides: Sequence[str], *, as_json: bool, width: int, say: Say) -> str:
+def replay(path: Path, sample: str, overrides: Sequence[str], *, attempt: int | None, as_json: bool, width: int, say: Say) -> str:
     """Return what `toolrl replay` prints, `width` columns wide. Raises UserError kin where it cannot be replayed, or RunError kin."""
-    found = plan(path, sample, overrides)
+    found = plan(path, sample, overrides, attempt=attempt)
     config, row = found.config, found.row
     model_path = resolve_model(config.model.path)
     tokenizer = ChatTokenizer(model_path, PromptTemplate.load(str(path / FILE_NAME), model_path=model_path).chat)
@@ -61,9 +61,9 @@ async def _train(found: Plan, model_path: str, stage: Stage, say: Say) -> tuple[
     say(f"started in {time.monotonic() - start:.0f} s")
     checks = []
     for version in found.again:
-        batch, stored = await asyncio.to_thread(rebuild, found.run, config, version, ray.put)
+        batch, stored = await asyncio.to_thread(rebuild, found.run, config, found.files[version], ray.put)
         report = await learner.step(batch)
         checks.append(check(version, report.trained, stored))
         say(f"version {version} trained again; largest difference of a loss share from the logged one {checks[-1].max_difference:.1e}")
-    batch, _ = await asyncio.to_thread(rebuild, found.run, config, found.version, ray.put)
+    batch, _ = await asyncio.to_thread(rebuild, found.run, config, found.files[found.version], ray.put)
     return await learner.inspect(batch, found.draw, found.sample), tuple(checks)

@@ -27,6 +27,7 @@ from toolrl.config.schema import RlConfig
 from toolrl.controller.loop import Controller
 from toolrl.errors import DeadlineError, DisagreementError, DivergedError, LearnerLostError, RolloutError, RunError, WeightSyncError
 from toolrl.evaluation.heldout import HeldoutEvaluator
+from toolrl.monitor.outcomes import LEFT_OUT
 from toolrl.monitor.prompts import write_prompts
 from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.monitor.rundir import RunFolder
@@ -130,7 +131,7 @@ class TrainingRun:
                 await controller.run(config.run.steps)
             except DivergedError as error:
                 if controller.failed and config.run.on_divergence == "rewind":
-                    folder.leave_out(_draws_of(controller.failed), str(error))
+                    folder.leave_out(_draws_of(controller.failed), f"{LEFT_OUT}{error}")
                 raise
             await export_final(fleet.group, inputs.template, folder.path, timeout_s=config.checkpoint.timeout_s)
         finally:

@@ -84,7 +84,7 @@ def loss_shares(number):
 
 @pytest.fixture
 def made():
-    return SimpleNamespace(config=CONFIG, batch=batch_of, group=group_of, loss_shares=loss_shares, versions=VERSIONS)
+    return SimpleNamespace(config=CONFIG, batch=batch_of, scored=scored_of, group=group_of, loss_shares=loss_shares, versions=VERSIONS)
 
 
 @pytest.fixture
@@ -112,6 +112,19 @@ def run(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture
+def failed():
+    """Keep a batch that could not be trained under the attempt 1 of a run; returns its file."""
+
+    def keep(folder, batch, why):
+        writer = RolloutWriter(folder / "rollouts", keep="all", fetch=_identity, attempt=1)
+        asyncio.run(writer.keep_failed(batch, why))
+        (file,) = (folder / "discarded" / "attempt-1").glob(f"version-{batch.version + 1:06d}.parquet")
+        return file
+
+    return keep
 
 
 async def _identity(handles):

@@ -38,6 +38,20 @@ def test_the_page_goes_from_the_verdict_to_the_loss(replayed):
     assert lines[-1].endswith("--sample 2.1")
 
 
+def test_a_sample_whose_batch_failed_is_shown_without_what_was_never_logged(replayed):
+    row = {**replayed.plan.row, "outcome": "discarded", "outcome_reason": "not finite", "advantage": None, "loss_share": None}
+    spoilt = replace(replayed.inspection, loss_share=float("nan"), gradient_norm=float("inf"))
+    lost = replace(replayed, plan=replace(replayed.plan, row=row), inspection=spoilt)
+    said = replay_page.text(lost, 120)
+    assert all(
+        each in said for each in ("should have made version 2", "its batch   not finite", "loss share  +nan\n", "advantage   +0.500000\n")
+    )
+    told = json.loads(json.dumps(replay_json.report(lost), allow_nan=False))
+    assert told["failed"] == "not finite"
+    assert told["loss_share"] == {"replayed": None, "logged": None, "difference": None}
+    assert told["gradient"]["norm"] is None
+
+
 def test_each_token_has_a_line_with_its_terms(replayed):
     lines = replay_page.text(replayed, 120).split("\n")
     head = next(i for i, line in enumerate(lines) if line.split()[:2] == ["token", "engine"])

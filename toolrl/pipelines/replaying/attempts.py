@@ -15,6 +15,7 @@ from typing import Any
 from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.errors import ConfigError, RunFolderError
+from toolrl.monitor.readable import VERSIONS, read_attempts
 from toolrl.monitor.rundir import CONFIG
 from toolrl.pipelines.review.stored import StoredRun
 
@@ -46,11 +47,13 @@ class Attempts:
         refused = [given for given in overrides if not any(fnmatch(given.partition("=")[0], pattern) for pattern in GIVEN)]
         if refused:
             raise ConfigError([f"{given}: a replay has its run's settings; it takes {', '.join(GIVEN)} only" for given in refused])
-        path = run.path / "versions.json"
+        path = run.path / VERSIONS
+        attempts = read_attempts(path)
+        if not attempts:
+            raise RunFolderError(f"{path}: tells of no attempt; put back the file that the run wrote")
         try:
-            attempts = json.loads(path.read_text())["attempts"]
             changed = tuple({key: attempt["changed"][key]["from"] for key in UNDONE if key in attempt["changed"]} for attempt in attempts)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise RunFolderError(f"{path}: not readable ({error!r}); put back the file that the run wrote") from error
         return cls(run.path / CONFIG, changed, tuple(overrides))
 

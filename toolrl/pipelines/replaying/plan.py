@@ -2,13 +2,16 @@
 
 draw, sample ─> its row: version v ─> newest whole checkpoint up to v - 1, or the start model ─> the batches to train again in between
 
+A sample of discarded/attempt-k, of a batch that could not be trained or was rewound, is reached by the batches that the run has kept, and
+from the first version that it went back over on by those beside the sample.
+
 Every reason why a sample cannot be replayed ends here, in one message. Nothing in the folder is changed; its run must have ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fcntl import LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 from typing import Any
@@ -20,13 +23,15 @@ from toolrl.config.schema import RlConfig
 from toolrl.errors import CheckpointError, ConfigError, RunFolderError
 from toolrl.monitor import rollouts
 from toolrl.monitor.lines import read_lines
+from toolrl.monitor.outcomes import LEFT_OUT, Outcome
 from toolrl.monitor.rundir import LOCK
 from toolrl.pipelines.replaying.attempts import Attempts
 from toolrl.pipelines.review.samples import sample_of, what_exists
 from toolrl.pipelines.review.stored import StoredRun, open_run
 
 ROW = (
-    "version", "draw", "sample", "attempt", "trained", "prompt_id", "engine", "reward", "reason", "path", "expected", "got", "advantage",
+    "version", "draw", "sample", "attempt", "trained", "outcome", "outcome_reason",
+    "prompt_id", "engine", "reward", "reason", "path", "expected", "got", "advantage",
     "loss_share", "num_tokens", "finish_reason", "oldest_version", "spans", "text", "tokens",
 )  # fmt: skip
 """Columns of the sample's row."""
@@ -39,10 +44,12 @@ class Plan:
     run: StoredRun
     config: RlConfig
     """The settings it was trained with."""
+    files: Mapping[int, Path]
+    """Of each version up to its own, the rollouts that led there."""
     draw: int
     sample: int
     row: dict[str, Any]
-    """Its row of rollouts/, ROW."""
+    """Its row, ROW."""
     checkpoint: Path | None
     """Where the replay starts; None: the start model."""
     start: int
@@ -56,6 +63,11 @@ class Plan:
         return int(self.row["version"])
 
     @property
+    def failed(self) -> bool:
+        """Whether its batch could not be trained."""
+        return bool(self.row["outcome"] == Outcome.DISCARDED)
+
+    @property
     def again(self) -> range:
         """Versions whose batches are trained again on the way, in order."""
         return range(self.start + 1, self.version)
@@ -63,7 +75,9 @@ class Plan:
     def opening(self) -> str:
         """Return what is about to be done, in a few lines."""
         begin = "the start model" if self.checkpoint is None else f"checkpoint {self.checkpoint.name}"
-        lines = [f"replaying {self.draw}:{self.sample} of {self.run.path}: trained in the batch that made version {self.version}"]
+        batch = "in the batch that should have made" if self.failed else "trained in the batch that made"
+        lines = [f"replaying {self.draw}:{self.sample} of {self.run.path}: {batch} version {self.version}"]
+        lines += [self.row["outcome_reason"]] if self.failed else []
         batches = (
             f"training {len(self.again)} {'batch' if len(self.again) == 1 else 'batches'} again" if self.again else "no batch to train"
         )
@@ -77,15 +91,15 @@ class Plan:
         return f"; the run took {sum(known):.1f} s for them" if len(known) == len(taken) else ""
 
 
-def plan(path: Path, name: str, overrides: Sequence[str] = ()) -> Plan:
-    """Return how to replay the sample `name` (`37:2` or `37.2`) of the run in `path`.
+def plan(path: Path, name: str, overrides: Sequence[str] = (), *, attempt: int | None = None) -> Plan:
+    """Return how to replay the sample `name` (`37:2` or `37.2`) of the run in `path`; with `attempt`, of what was discarded of that one.
 
     Raises RunFolderError or ConfigError where it cannot be.
     """
     numbers = sample_of(name.replace(":", "."))
     if numbers is None:
         raise ConfigError(f"sample: got {name!r}; write DRAW:SAMPLE, as in 37:2 (`toolrl explain {path}` lists them)")
-    run = open_run(path)
+    run = open_run(path, attempt)
     if not isinstance(run.config, RlConfig):
         raise RunFolderError(f"{path}: an evaluation, which trained nothing to replay; give the run.dir of a `toolrl rl`")
     _require_ended(path)
@@ -93,10 +107,14 @@ def plan(path: Path, name: str, overrides: Sequence[str] = ()) -> Plan:
     attempts = Attempts.of(run, overrides)
     config = attempts.config(row["attempt"])
     _require_trained(config, row, f"{numbers[0]}:{numbers[1]}")
-    checkpoint, start, skipped = _checkpoint(run, row["version"] - 1)
-    found = Plan(run, config, *numbers, row, checkpoint, start, ())
-    trained_in = _attempts_of(run, (*found.again, found.version))
-    return Plan(run, config, *numbers, row, checkpoint, start, (*skipped, *attempts.notes(row["attempt"], trained_in)))
+    files = rollouts.files(run.rollouts)
+    shared = row["version"] if attempt is None else min(files)
+    """From here on the lineage is another than that of the checkpoints."""
+    checkpoint, start, skipped = _checkpoint(run, shared - 1)
+    files = {version: file for version, file in rollouts.files(path / "rollouts").items() if version < shared} | files
+    found = Plan(run, config, files, *numbers, row, checkpoint, start, ())
+    trained_in = _attempts_of(found)
+    return replace(found, notes=(*skipped, *attempts.notes(row["attempt"], trained_in)))
 
 
 def _require_ended(path: Path) -> None:
@@ -121,6 +139,13 @@ def _row(run: StoredRun, draw: int, sample: int) -> dict[str, Any]:
 
 
 def _require_trained(config: RlConfig, row: dict[str, Any], name: str) -> None:
+    if row["outcome"] == Outcome.DISCARDED and not row["outcome_reason"].startswith(LEFT_OUT):
+        return
+    if row["outcome"] == Outcome.DISCARDED:
+        raise ConfigError(
+            f"sample: {name} was not trained, but {row['outcome_reason']}; it is in the batch where that happened too: "
+            "give --attempt K, where discarded/attempt-K has it"
+        )
     if not row["trained"]:
         raise ConfigError(f"sample: {name} was not trained: its group was dull and was replaced (loop.refill=true)")
     if row["loss_share"] is not None:
@@ -144,19 +169,19 @@ def _checkpoint(run: StoredRun, newest: int) -> tuple[Path | None, int, tuple[st
     return None, 0, tuple(skipped)
 
 
-def _attempts_of(run: StoredRun, versions: Sequence[int]) -> dict[int, int]:
+def _attempts_of(plan: Plan) -> dict[int, int]:
     """Return by which attempt each version was trained. Raises RunFolderError where its rollouts are missing or were not kept whole."""
     found: dict[int, int] = {}
-    for version, table in rollouts.stream(run.rollouts, ["attempt", "tokens"], versions):
+    for version in (*plan.again, plan.version):
+        table = rollouts.read_file(plan.files[version], ("attempt", "tokens")) if version in plan.files else None
+        if table is None or not table.num_rows:
+            raise RunFolderError(
+                f"{plan.run.path}: no rollouts of version {version}, whose batch must be trained again; put the run's own files back"
+            )
         if table.column("tokens").null_count:
             raise RunFolderError(
-                f"{run.path}: version {version} was kept without all of its tokens (monitor.rollouts: share or no_tokens), and its batch "
-                "must be trained again; only a run with monitor.rollouts=all can be replayed"
+                f"{plan.files[version]}: kept without all of its tokens (monitor.rollouts: share or no_tokens), and its batch must be "
+                "trained again; only a run with monitor.rollouts=all can be replayed"
             )
-        if table.num_rows:
-            found[version] = int(table.column("attempt")[0].as_py())
-    if missing := [version for version in versions if version not in found]:
-        raise RunFolderError(
-            f"{run.rollouts}: no rollouts of version {missing[0]}, whose batch must be trained again; put the run's own files back"
-        )
+        found[version] = int(table.column("attempt")[0].as_py())
     return found

@@ -1,6 +1,6 @@
 """A batch as it was trained, made again from the run folder through the types it was made of then.
 
-rows of version v + token ids of their prompts ─> Group ─> ScoredGroup ─> advantages (compared with the stored ones) ─> Batch
+rows of a file + token ids of their prompts ─> Group ─> ScoredGroup ─> advantages (compared with the stored ones) ─> Batch
 
 The groups come in draw order, as the loop took them, so that the same shards and micro-batches come out of it.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,50 +20,60 @@ from toolrl.algo.advantage import trajectories
 from toolrl.config.schema import RlConfig
 from toolrl.errors import RunFolderError
 from toolrl.monitor import rollouts
+from toolrl.monitor.outcomes import LEFT_OUT, Outcome
 from toolrl.monitor.prompts import read_tokens
 from toolrl.pipelines.review.stored import StoredRun
 from toolrl.types import Batch, Completion, Draw, Group, Reason, ScoredGroup, TrainedGroup, Verdict, VersionSpan, WeightVersion
 
 COLUMNS = (
-    "draw", "sample", "trained", "prompt_id", "engine", "reward", "reason", "path", "expected", "got", "format_right", "content_right",
+    "version", "draw", "sample", "trained", "outcome", "outcome_reason",
+    "prompt_id", "engine", "reward", "reason", "path", "expected", "got", "format_right", "content_right",
     "bfcl_right", "advantage", "loss_share", "num_tokens", "finish_reason", "seed", "spans", "text", "tokens", "logprobs",
 )  # fmt: skip
 ADVANTAGE_ROUNDING = 1e-9
 """Most that an advantage made again may differ from the stored one."""
 
 Row = Mapping[str, Any]
-"""A row of rollouts/: COLUMNS and their values, `tokens` and `logprobs` as arrays [T]."""
+"""A row of a file: COLUMNS and their values, `tokens` and `logprobs` as arrays [T]."""
 
 
-def rebuild(run: StoredRun, config: RlConfig, version: int, put: Callable[[Group], Any]) -> tuple[Batch, dict[int, TrainedGroup]]:
-    """Return the batch that made `version`, and how the run trained its groups, by draw.
+def rebuild(run: StoredRun, config: RlConfig, file: Path, put: Callable[[Group], Any]) -> tuple[Batch, dict[int, TrainedGroup]]:
+    """Return the batch that made a version, and how the run trained its groups, by draw; of one that failed, that it did not.
 
     Args:
         run: The run.
         config: The settings it was trained with.
-        version: Of which complete rollouts are there.
+        file: The rollouts of the version.
         put: Group -> handle, by which a learner rank fetches it.
 
     Raises:
         RunFolderError: The rows are not those of a whole batch.
     """
-    (table,) = (table for _, table in rollouts.stream(run.rollouts, COLUMNS, (version,)))
-    rows = _rows(table)
-    where = f"{run.rollouts / rollouts.file_name(version)}"
+    rows = _rows(rollouts.read_file(file, COLUMNS))
+    where = str(file)
     tokens = read_tokens(run.path / "prompts.parquet", {row["prompt_id"] for row in rows})
     groups = [_whole(sorted(of, key=_sample), config, where) for _, of in groupby(rows, key=lambda row: row["draw"])]
     scored = {of[0]["draw"]: _scored(run, of, tokens[of[0]["prompt_id"]], put) for of in groups}
-    kept = [of for of in groups if of[0]["trained"]]
+    kept = [of for of in groups if _in_batch(of[0])]
     if len(kept) != config.loop.prompts_per_batch:
-        raise RunFolderError(f"{where}: got {len(kept)} trained groups, expected {config.loop.prompts_per_batch}; put the file back")
+        raise RunFolderError(f"{where}: got {len(kept)} groups of the batch, expected {config.loop.prompts_per_batch}; put the file back")
     trained = tuple(trajectories(config.algo, [scored[of[0]["draw"]] for of in kept], config.sampling.max_tokens))
     stored = {of[0]["draw"]: TrainedGroup(*(tuple(row[name] for row in of) for name in ("advantage", "loss_share"))) for of in kept}
-    if not (config.algo.kl_coef and config.algo.kl_in == "reward"):  # then the penalty, which the learner measures, is in them
+    failed = not kept[0][0]["trained"]
+    if not failed and not (
+        config.algo.kl_coef and config.algo.kl_in == "reward"
+    ):  # then the penalty, which the learner measures, is in them
         for trajectory in trained:
             draw = trajectory.scored.group.draw
             _require_equal(where, draw, trajectory.advantages, stored[draw].advantages)
-    dropped = tuple(scored[of[0]["draw"]] for of in groups if not of[0]["trained"])
-    return Batch(WeightVersion(version - 1), trained, dropped), stored
+    dropped = tuple(scored[of[0]["draw"]] for of in groups if not _in_batch(of[0]))
+    return Batch(WeightVersion(rows[0]["version"] - 1), trained, dropped), stored
+
+
+def _in_batch(row: Row) -> bool:
+    """Whether a group was trained, or would have been if its batch could have been."""
+    lost = row["outcome"] == Outcome.DISCARDED and not row["outcome_reason"].startswith(LEFT_OUT)
+    return bool(row["trained"] or lost)
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:

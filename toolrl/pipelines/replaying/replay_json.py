@@ -26,12 +26,14 @@ def report(replayed: Replayed) -> dict[str, Any]:
         "version": plan.version,
         "attempt": row["attempt"],
         "prompt": {"id": replayed.prompt.id, "tokens": replayed.prompt_ids.tolist()},
+        "failed": row["outcome_reason"] if plan.failed else None,
         "completion": {name: row[name] for name in COMPLETION},
         "verdict": {name: row[name] for name in VERDICT},
         "advantage": {"replayed": found.advantage, "logged": row["advantage"]},
-        "loss_share": {"replayed": found.loss_share, "logged": row["loss_share"], "difference": replayed.difference},
+        "loss_share": {"replayed": _value(found.loss_share), "logged": row["loss_share"], "difference": _value(replayed.difference)},
         "gradient": {
-            "norm": found.gradient_norm, "step_norm": found.step_gradient_norm, "projection": found.projection, "cosine": found.cosine,
+            "norm": _value(found.gradient_norm), "step_norm": _value(found.step_gradient_norm),
+            "projection": _value(found.projection), "cosine": _value(found.cosine),
         },
         "step": {
             "optimizer_step": found.place.optimizer_step, "optimizer_steps": found.optimizer_steps, "rank": found.rank,
@@ -52,6 +54,6 @@ def _values(array: NDArray[Any] | None) -> list[float | bool | None] | None:
     return [bool(value) if array.dtype == np.bool_ else _value(float(value)) for value in array]
 
 
-def _value(number: float) -> float | None:
+def _value(number: float | None) -> float | None:
     """Return a number, None where it is not finite: JSON has no word for that."""
-    return number if math.isfinite(number) else None
+    return number if number is not None and math.isfinite(number) else None

@@ -30,11 +30,12 @@ def text(replayed: Replayed, width: int) -> str:
 def _head(replayed: Replayed, width: int) -> list[str]:
     plan, found, row = replayed.plan, replayed.inspection, replayed.plan.row
     facts = [
-        f"made version {plan.version}",
+        f"{'should have made' if plan.failed else 'made'} version {plan.version}",
         f"optimizer step {found.place.optimizer_step + 1} of {found.optimizer_steps}",
         f"rank {found.rank}, micro-batch {found.place.micro_batch + 1} of {found.micro_batches}",
     ]
-    rows = [("reward", reward(row["reward"])), ("reason", row["reason"])]
+    rows = [("its batch", row["outcome_reason"])] if plan.failed else []
+    rows += [("reward", reward(row["reward"])), ("reason", row["reason"])]
     rows += [
         (name, value)
         for name, value in (("rule", RULES.get(row["reason"])), *((key, row[key]) for key in ("path", "expected", "got")))
@@ -46,8 +47,10 @@ def _head(replayed: Replayed, width: int) -> list[str]:
     return [*lines, *(line for name, value in rows for line in named(name, value, width))]
 
 
-def _beside(value: float, logged: float, digits: str) -> str:
-    """Return a value of the replay, and how it differs from the one that the run logged."""
+def _beside(value: float, logged: float | None, digits: str) -> str:
+    """Return a value of the replay, and how it differs from the one that the run logged, if it did."""
+    if logged is None:
+        return f"{value:{digits}}"
     difference = value - logged
     said = "the logged one to the last bit" if difference == 0 else f"logged {logged:{digits}}, difference {difference:+.1e}"
     return f"{value:{digits}}; {said}"

@@ -38,9 +38,10 @@ class Replayed:
     """Of the batches trained again, in order."""
 
     @property
-    def difference(self) -> float:
-        """The replayed loss share less the logged one."""
-        return self.inspection.loss_share - float(self.plan.row["loss_share"])
+    def difference(self) -> float | None:
+        """The replayed loss share less the logged one; None where the run could not train the batch."""
+        logged = self.plan.row["loss_share"]
+        return None if logged is None else self.inspection.loss_share - float(logged)
 
 
 def check(version: int, trained: Mapping[int, TrainedGroup], stored: Mapping[int, TrainedGroup]) -> Check:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolrl.config.asking import EvaluateConfig
-from toolrl.config.load import load
+from toolrl.config.load import Config, load
 from toolrl.config.schema import RlConfig
-from toolrl.errors import RunFolderError
+from toolrl.errors import ConfigError, RunFolderError
 from toolrl.monitor import rollouts
 from toolrl.monitor.prompts import StoredPrompts, read_prompts
 from toolrl.monitor.rundir import CONFIG
@@ -24,11 +24,8 @@ class StoredRun:
     config: RlConfig | EvaluateConfig
     prompts: StoredPrompts
     """Those it trains on."""
-
-    @property
-    def rollouts(self) -> Path:
-        """The folder of its rollouts."""
-        return self.path / "rollouts"
+    rollouts: Path
+    """The folder of the rollouts that are read: its own, or what an attempt of it has lost."""
 
     @property
     def versions(self) -> list[int]:
@@ -45,16 +42,32 @@ class StoredRun:
             ) from None
 
 
-def open_run(path: Path) -> StoredRun:
-    """Open the run folder `path` for reading. Raises RunFolderError where it is none or has no rollouts yet, or ConfigError."""
+def open_run(path: Path, attempt: int | None = None) -> StoredRun:
+    """Open the run folder `path` for reading; with `attempt`, what lies in its discarded/ of that attempt.
+
+    Raises RunFolderError where it is none, is damaged or has no rollouts.
+    """
     if not path.is_dir():
         raise RunFolderError(f"{path}: no such folder; give the run.dir of a `toolrl rl`")
     if not (path / CONFIG).is_file():
         raise RunFolderError(f"{path}: holds no run (no {CONFIG}); give the run.dir of a `toolrl rl`")
-    if not rollouts.files(path / "rollouts"):
+    folder = path / "rollouts" if attempt is None else rollouts.discarded_folder(path, attempt)
+    if attempt is not None and not rollouts.files(folder):
+        there = sorted(str(each.relative_to(path)) for each in (path / "discarded").glob("attempt-*") if rollouts.files(each))
+        raise RunFolderError(f"{folder}: no rollouts there; {', '.join(there) or 'nothing of this run'} was discarded")
+    if not rollouts.files(folder):
         raise RunFolderError(
             f"{path}: no rollouts yet; they are there once the first batch is trained, or every item is evaluated; `toolrl sft` has none"
         )
     if (path / REPLIES).is_file() or (path / SCORES).is_file():
-        return StoredRun(path, load(EvaluateConfig, [str(path / CONFIG)]), read_prompts(path / "prompts.parquet", SPLIT))
-    return StoredRun(path, load(RlConfig, [str(path / CONFIG)]), read_prompts(path / "prompts.parquet"))
+        return StoredRun(path, _settings(EvaluateConfig, path / CONFIG), read_prompts(path / "prompts.parquet", SPLIT), folder)
+    return StoredRun(path, _settings(RlConfig, path / CONFIG), read_prompts(path / "prompts.parquet"), folder)
+
+
+def _settings(kind: type[Config], file: Path) -> Config:
+    """Return the settings of a run. Raises RunFolderError where they are of another version of toolrl, or damaged."""
+    try:
+        return load(kind, [str(file)])
+    except ConfigError as error:
+        remedy = "put back the file that the run wrote"
+        raise RunFolderError(f"{file}: not settings of this version of toolrl; {remedy}\n{error}") from error
