@@ -6,7 +6,7 @@ READY := .venv/.ready
 GPU_BIN := .venv-gpu/bin
 GPU_READY := .venv-gpu/.ready
 
-.PHONY: demo test test-fast test-cluster gpu-smoke tables chaos kills soak elastic fuzz lint types docs lock-cpu lock-gpu check-gpu start-checkpoint
+.PHONY: demo test test-fast test-cluster gpu-smoke tables chaos kills soak elastic fuzz lint types docs lock-cpu lock-gpu check-gpu audit-deps start-checkpoint
 
 demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
@@ -60,6 +60,15 @@ docs: $(READY)  ## remake the generated pages
 
 check-gpu: $(READY)  ## requirements/gpu.txt still resolves to itself
 	$(BIN)/uv pip compile requirements/gpu.in -c requirements/gpu.txt $(GPU_RESOLVE) | diff - <(tail -n +2 requirements/gpu.txt)
+
+ADVISORIES := https://api.osv.dev/v1/vulns/PYSEC-2021-66
+
+audit-deps: $(READY)  ## known vulnerabilities of every pinned package; where the database of advisories cannot be reached, that is said
+	@if ! $(BIN)/python -c "import urllib.request as r; r.urlopen('$(ADVISORIES)', timeout=20)" 2>/dev/null; then \
+	  echo "audit-deps: skipped, api.osv.dev cannot be reached from here; run it where it can"; \
+	else for list in cpu gpu; do \
+	  $(BIN)/uv tool run pip-audit==2.10.1 --service osv --requirement requirements/$$list.txt --no-deps --disable-pip || exit 1; \
+	done; fi
 
 GPU_RESOLVE := --python-version 3.11 --python-platform x86_64-manylinux_2_34 --no-header --no-annotate --quiet
 

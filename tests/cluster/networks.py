@@ -60,6 +60,10 @@ class TwoNodes:
                 continue
         return found
 
+    def cut(self):
+        """Pull the cable: what is on its way is lost, and nobody is told."""
+        ip("-n", self.worker, "link", "set", self._ends[self.worker][0], "down")
+
     def stop(self):
         for node in self._nodes:
             node.terminate()
@@ -75,7 +79,7 @@ class TwoNodes:
             subprocess.run(["ip", "netns", "delete", namespace], capture_output=True)
 
     def _join(self, tag):
-        ends = {self.head: (f"tr{tag}a", HEAD), self.worker: (f"tr{tag}b", WORKER)}
+        self._ends = ends = {self.head: (f"tr{tag}a", HEAD), self.worker: (f"tr{tag}b", WORKER)}
         for namespace in ends:
             ip("netns", "add", namespace)
         names = [name for name, _ in ends.values()]
