@@ -206,3 +206,12 @@ def test_every_shipped_file_loads_and_stays_small(path):
     assert sum(len(section) for section in values.values()) <= 40
     kind = SftConfig if "sft" in path.name else RlConfig
     load(kind, [str(path)])
+
+
+def test_a_file_without_settings_is_named_where_something_is_missing_and_is_fine_where_nothing_is(tmp_path):
+    (tmp_path / "empty.yaml").write_text("# nothing yet\n")
+    with pytest.raises(ConfigError) as caught:
+        load(RlConfig, [str(tmp_path / "empty.yaml")])
+    assert caught.value.problems[0] == f"{tmp_path}/empty.yaml: holds no settings; write some, or leave it out"
+    assert len(caught.value.problems) == 3  # model.path and data.train
+    load(RlConfig, [str(tmp_path / "empty.yaml"), "model.path=m", "data.train=t"])

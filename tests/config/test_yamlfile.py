@@ -1,5 +1,7 @@
 """Whatever a file holds, reading it as YAML ends in values or in one line, at once."""
 
+import os
+
 import pytest
 
 from toolrl.config.load import load
@@ -66,3 +68,9 @@ def test_an_override_may_be_longer_than_a_name_of_a_file():
     words = ", ".join(f"module_{number}:reward: 1" for number in range(40))
     config = load(RlConfig, ["model.path=m", "data.train=t", f"reward.functions={{{words}}}"])
     assert len(config.reward.functions) == 40
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.yaml")
+    with pytest.raises(ConfigError, match="not a file; name another"):
+        read_yaml(tmp_path / "a.yaml", resolve=True)

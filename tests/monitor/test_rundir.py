@@ -88,7 +88,7 @@ def test_a_folder_of_another_configuration_is_refused_with_every_difference(tmp_
             "  run.seed: the run has 0, got 5",
             "  learner.minibatches: the run has 1, got 2",
             "  learner.lr: the run has 1e-06, got 0.0003",
-            "set them back to resume it, or name another run.dir",
+            "set them back as in its config.yaml to resume it; or name another run.dir",
         ]
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
@@ -161,12 +161,14 @@ def test_the_folder_of_another_command_is_told_by_its_name(tmp_path):
     supervised = load(SftConfig, ["model.path=demo://blank", "data.train=demo://sft"])
     RunFolder(tmp_path / "sft", supervised).close()
     RunFolder(tmp_path / "rl", CONFIG).close()
-    with pytest.raises(RunFolderError, match=r"holds a run of `toolrl sft`: it has data\.copy_warmup_rows, "):
+    with pytest.raises(RunFolderError, match=r"holds a run of `toolrl sft`: its config\.yaml has data\.copy_warmup_rows, "):
         check(tmp_path / "sft", CONFIG)
-    with pytest.raises(RunFolderError, match=r"holds a run of `toolrl rl`: it has algo\.advantage, "):
+    with pytest.raises(RunFolderError, match=r"holds a run of `toolrl rl`: its config\.yaml has algo\.advantage, "):
         check(tmp_path / "rl", supervised)
     (tmp_path / "rl" / "config.yaml").write_text("run: {steps: 5, colour: red}\n")
-    with pytest.raises(RunFolderError, match=r"holds a run of another version of toolrl: it has run\.colour; name another run\.dir"):
+    with pytest.raises(
+        RunFolderError, match=r"holds a run of another version of toolrl: its config\.yaml has run\.colour; name another run\.dir"
+    ):
         check(tmp_path / "rl", CONFIG)
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
 from toolrl.cli.main import main
@@ -49,6 +50,15 @@ def test_what_is_not_there_ends_with_2_and_says_what_is(make_run, capsys, argume
     assert out == ""
     assert message in err
     assert "1 to 2" in err
+
+
+def test_a_run_without_a_single_sample_says_so(make_run, capsys):
+    run = make_run()
+    for file in (run / "rollouts").glob("*.parquet"):
+        pq.write_table(pq.ParquetFile(file).read().slice(0, 0), file)
+    for arguments in ((), ("--sample", "1.0")):
+        assert main(["explain", str(run), *arguments]) == 2
+        assert "version-000001.parquet" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_run_ends_with_2(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Replies on disk: all there after a kill, none twice, and never mixed with those to another question."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from toolrl.rollout.journal import Journal, asked_in
 from toolrl.rollout.replies import Reply
 
 ASKED = {"model": "m", "temperature": 0.7}
+WHOLE = '{"id": "b", "sample": 0, "text": "b", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 2}'
 REPLY = Reply("<think>\nhm … 天\n</think>", "stop", 90, 31)
 
 
@@ -121,3 +123,23 @@ def test_whatever_was_kept_before_a_kill_is_there_and_the_file_is_free_again(tmp
             assert list(journal)[: last + 1] == [(f"p{number}", 0) for number in range(last + 1)]
             assert all(len(reply.text) == reply.completion_tokens % 5000 for reply in journal.values())
             kept = len(journal)
+
+
+@pytest.mark.parametrize("place", ["pipe", "link"])
+def test_what_is_no_file_is_not_waited_for_and_a_link_to_nothing_is_not_followed(tmp_path, place):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("nothing")
+    assert asked_in(tmp_path / place) == {}
+    with pytest.raises(RunFolderError, match=f"{place}: not a file; remove it"):
+        Journal(tmp_path / place, ASKED)
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("line", ['{"id": 3, "sample": 0}', "[1]", "[" * 20_000, WHOLE.replace('"b"', "7"), WHOLE[:-1] + ', "x": 1}'])
+def test_a_line_that_no_journal_wrote_is_refused_in_a_short_message(tmp_path, line):
+    with Journal(tmp_path / "j", ASKED) as journal:
+        journal.add(("a", 0), Reply("b", "stop", 1, 2))
+    (tmp_path / "j").write_text((tmp_path / "j").read_text() + line + "\n")
+    with pytest.raises(RunFolderError, match=r"j: not a journal of replies .*; remove it") as caught:
+        Journal(tmp_path / "j", ASKED)
+    assert len(str(caught.value)) < 600

@@ -48,7 +48,8 @@ def load(kind: type[Config], arguments: Sequence[str]) -> Config:
                 origins[table] = origin
             else:
                 found.append(f"{origin}: unknown setting {key!r}{_nearest(key, known)}")
-    return _checked(kind, values, found, origins)
+    empty = [f"{origin}: holds no settings; write some, or leave it out" for origin, layer in layers if not layer and _is_there(origin)]
+    return _checked(kind, values, found, origins, empty)
 
 
 def from_values(kind: type[Config], values: Mapping[str, Any]) -> Config:
@@ -73,12 +74,15 @@ def _refuse_secrets(given: Sequence[tuple[str, Any]], known: Mapping[str, object
         raise ConfigError(found)
 
 
-def _checked(kind: type[Config], values: dict[str, Any], found: list[str], origins: Mapping[str, str] | None = None) -> Config:
+def _checked(
+    kind: type[Config], values: dict[str, Any], found: list[str], origins: Mapping[str, str] | None = None, why: Sequence[str] = ()
+) -> Config:
+    """Return the configuration of values. Raises ConfigError with `found` and what else is wrong; if only that, `why` is told too."""
     wrong: list[str] = []
     config = _typed(kind, values, wrong)
     wrong += problems(config)
     if found or wrong:
-        raise ConfigError([*found, *(_placed(problem, origins or {}) for problem in wrong)])
+        raise ConfigError([*(found or why), *(_placed(problem, origins or {}) for problem in wrong)])
     return config
 
 

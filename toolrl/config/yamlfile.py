@@ -23,6 +23,8 @@ _LONGEST = 300
 
 def read_yaml(path: Path, *, resolve: bool) -> Json:
     """Return what a file holds; `resolve` replaces `${…}`. Raises ConfigError, without the path, where it holds no YAML."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise ConfigError("not a file; name another")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -222,18 +222,15 @@ def check(path: Path, config: RlConfig | SftConfig) -> dict[str, tuple[Any, Any]
         return {}
     known, written = settings(type(config)), _read_config(path / CONFIG)
     if foreign := sorted(written.keys() - known.keys()):
-        raise RunFolderError(f"run.dir: {path} holds {_run_of(written)}: it has {', '.join(foreign[:3])}; name another run.dir")
+        raise RunFolderError(f"run.dir: {path} holds {_run_of(written)}: its {CONFIG} has {', '.join(foreign[:3])}; name another run.dir")
     was = {key: default for key, (_, default) in known.items()} | written
     now = _flatten(OmegaConf.to_container(OmegaConf.structured(config)))
     changed = {key: (was[key], now.get(key)) for key in was if was[key] != now.get(key)}
     refused = {key: values for key, values in changed.items() if not any(fnmatch(key, pattern) for pattern in MAY_CHANGE)}
     if refused:
         lines = [f"  {key}: the run has {old!r}, got {new!r}" for key, (old, new) in refused.items()]
-        raise RunFolderError(
-            "\n".join(
-                [f"run.dir: {path} holds a run of another configuration", *lines, "set them back to resume it, or name another run.dir"]
-            )
-        )
+        remedy = f"set them back as in its {CONFIG} to resume it; or name another run.dir"
+        raise RunFolderError("\n".join([f"run.dir: {path} holds a run of another configuration", *lines, remedy]))
     require_readable(path)
     return changed
 

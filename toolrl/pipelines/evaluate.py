@@ -39,6 +39,9 @@ from toolrl.pipelines.evaluating.scores import as_json as scores_as_json
 from toolrl.rollout.journal import Journal
 from toolrl.rollout.replies import Ask, Key, Reply
 
+_COMPARED = ("prompt_id", "category", "reason", "official", "content_right", "format_right")
+"""Columns that a comparison reads."""
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -79,6 +82,8 @@ def evaluate(
         raise UserError(f"--against: {against} is an evaluation of {other}, not of {benchmark.name}; name another folder")
     if against is not None and against.resolve() == Path(config.run.dir).resolve():
         raise UserError(f"--against: {against} is the folder that is written; name another --out")
+    if against is not None:
+        stored.read_items(against, _COMPARED)  # what cannot be read is told now, and not after the last answer
     if dry_run:
         print(_plan(config, benchmark, completions))
         return 0
@@ -170,8 +175,7 @@ def comparisons(first: Path, second: Path, measure: str = "") -> list[tuple[str,
 
     `measure` says what is right, as in `scores`; none: the official rules where they judged every item of both, else our verdict.
     """
-    columns = ("prompt_id", "category", "reason", "official", "content_right", "format_right")
-    one, two = (stored.read_items(folder, columns) for folder in (first, second))
+    one, two = (stored.read_items(folder, _COMPARED) for folder in (first, second))
     measure = measure or (OFFICIAL if all(row["official"] is not None for row in (*one, *two)) else OURS)
     right = [stored_rights(measure, rows) for rows in (one, two)]
     of_category: dict[str, list[str]] = {}

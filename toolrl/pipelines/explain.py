@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from toolrl.calls.render import to_json
+from toolrl.errors import RunFolderError
+from toolrl.monitor import rollouts
 from toolrl.pipelines.review import explanation_json, explanation_page, samples, samples_page
 from toolrl.pipelines.review.explanation import explain
 from toolrl.pipelines.review.stored import StoredRun, open_run
@@ -33,6 +35,9 @@ def _listed(run: StoredRun, name: str | None, version: int | None, as_json: bool
         rows = samples.of_version(run, version)
         return json.dumps(rows) if as_json else samples_page.of_version(run.path, version, rows, width)
     versions = samples.versions(run)
+    if not versions:
+        held = ", ".join(path.name for path in rollouts.files(run.rollouts).values()) or "no file"
+        raise RunFolderError(f"{run.rollouts}: no sample in it ({held}); put back the files that the run wrote, or name another folder")
     if as_json:
         return json.dumps([asdict(summary) for summary in versions])
     return samples_page.overview(run.path, versions, samples.of_version(run, versions[-1].version), width)

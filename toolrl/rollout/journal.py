@@ -23,6 +23,9 @@ from toolrl.rollout.replies import Key, Reply
 ASKED = "asked"
 
 _BEGIN = f'{{"{ASKED}": '
+_LINE = {"id": str, "sample": int, "text": str, "finish_reason": str, "prompt_tokens": int, "completion_tokens": int}
+"""What a line holds."""
+_LONGEST_WHY = 300
 _SHOWN_CHARS = 60
 
 
@@ -39,6 +42,8 @@ class Journal(Mapping[Key, Reply]):
 
     def __init__(self, path: Path, asked: Mapping[str, Any]) -> None:
         self._path = path
+        if os.path.lexists(path) and not path.is_file():  # a pipe would be waited for without end
+            raise RunFolderError(f"{path}: not a file; remove it, or name another folder")
         try:
             self._file = path.open("a+", encoding="utf-8")
         except OSError as error:
@@ -94,11 +99,11 @@ class Journal(Mapping[Key, Reply]):
                 raise ValueError(text[:40])
             head, *lines = whole.splitlines() or [""]
             was = json.loads(head)[ASKED] if head else asked
-            rows = map(json.loads, lines)
-            found = {(row.pop("id"), row.pop("sample")): Reply(**row) for row in rows}
+            found = dict(_kept(json.loads(line)) for line in lines)
             differing = sorted(key for key in asked.keys() | was.keys() if asked.get(key) != was.get(key))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:  # UnicodeDecodeError is a ValueError
-            raise RunFolderError(f"{self._path}: not a journal of replies ({error!r}); remove it, or name another folder") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+            why = f"{type(error).__name__}: {error}"[:_LONGEST_WHY]
+            raise RunFolderError(f"{self._path}: not a journal of replies ({why}); remove it, or name another folder") from error
         if differing:
             told = "; ".join(f"{key}: {_difference(was.get(key), asked.get(key))}" for key in differing)
             raise RunFolderError(f"{self._path}: holds replies to something else ({told}); ask the same to go on, or name another folder")
@@ -109,12 +114,21 @@ class Journal(Mapping[Key, Reply]):
         return found
 
 
+def _kept(line: Any) -> tuple[Key, Reply]:
+    """Return what a line holds. Raises KeyError, TypeError or ValueError where no journal wrote it."""
+    if wrong := [key for key, kind in _LINE.items() if type(line[key]) is not kind] or sorted(line.keys() - _LINE.keys()):
+        raise ValueError(f"a line with another {wrong[0]}: {str(line)[:_SHOWN_CHARS]}")
+    return (line["id"], line["sample"]), Reply(**{key: line[key] for key in _LINE if key not in ("id", "sample")})
+
+
 def asked_in(path: Path) -> dict[str, Any]:
     """Return what the journal at `path` answers, without taking it; empty where there is none that can be read."""
     try:
+        if not path.is_file():
+            return {}
         with path.open(encoding="utf-8") as file:
             found = json.loads(file.readline())[ASKED]
-    except (OSError, ValueError, KeyError, TypeError):  # opening the journal says what is wrong with it
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # opening the journal says what is wrong with it
         return {}
     return found if isinstance(found, dict) else {}
 

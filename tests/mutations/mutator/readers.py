@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 RL = ("rl", "conf/rl.yaml")
 RESUME = (*RL, "run.dir=run")
 EVALUATE = ("evaluate", "heldout", "conf/evaluate.yaml")
+ASK = (*EVALUATE, "--out", "asked")
 GIVEN = (*EVALUATE, "--completions", "rows/completions.jsonl")
 TABLE = ("recipes/table.yaml", "out=done")
 
@@ -40,6 +41,8 @@ class Kind:
     commands: tuple[Command, ...]
     folder: bool = False
     """Whether a stranger beside the file counts."""
+    settings: bool = False
+    """Whether it holds settings, so that a message may name one of them instead."""
     exact: bool = False
     """Whether a digest tells every change of a byte."""
 
@@ -54,6 +57,9 @@ def _absent(why: str) -> dict[str, str]:
 
 PUBLISHED = {"*": "rows of a published set that cannot be read are left out and counted"}
 PREPARE = ("--out", "out")
+SIZED = ("at size small", "size: got")
+SIZE_READERS = (("run", *TABLE, "--dry-run"), ("table", *TABLE))
+TRAIN = ("run", "recipes/trained.yaml", "out=done", "--dry-run")
 RUN_RECORDS = ("run/config.yaml", "run/versions.json")
 NEWEST, BEFORE, FIRST = (f"version-0000000{version}" for version in (3, 2, 1))
 SHARDS = ("state.json", "latest", "global_step/rank_1_optim_states.pt")
@@ -69,16 +75,22 @@ RESUMED = (
 REPLAYED = (Command(("replay", "run", "4:1"), instead=(f"from checkpoint {FIRST}", f"checkpoint passed over: run/checkpoints/{BEFORE}")),)
 
 KINDS = (
-    Kind("settings of rl", ("conf/rl.yaml",), (Command((*RL, "conf/more.yaml", "--dry-run")), Command(("config", "conf/rl.yaml")))),
-    Kind("settings of sft", ("conf/sft.yaml",), (Command(("sft", "conf/sft.yaml", "--dry-run")),)),
-    Kind("settings of evaluate", ("conf/evaluate.yaml",), (Command((*GIVEN, "--dry-run")),)),
+    Kind(
+        "settings of rl",
+        ("conf/rl.yaml",),
+        (Command((*RL, "conf/more.yaml", "--dry-run")), Command(("config", "conf/rl.yaml"))),
+        settings=True,
+    ),
+    Kind("settings of sft", ("conf/sft.yaml",), (Command(("sft", "conf/sft.yaml", "--dry-run")),), settings=True),
+    Kind("settings of evaluate", ("conf/evaluate.yaml",), (Command((*GIVEN, "--dry-run")),), settings=True),
     Kind(
         "recipe",
-        ("recipes/table.yaml", "recipes/table/plain.yaml", "recipes/sizes/small.yaml"),
-        (Command(("run", *TABLE, "--dry-run")), Command(("table", *TABLE))),
+        ("recipes/table.yaml", "recipes/table/plain.yaml"),
+        (Command(("run", *TABLE, "--dry-run"), named=SIZED), Command(("table", *TABLE), named=SIZED)),
     ),
-    Kind("recipe that trains", ("recipes/trained.yaml",), (Command(("run", "recipes/trained.yaml", "out=done", "--dry-run")),)),
-    Kind("mark of a step", ("done/small/PLAIN.json",), (Command(("table", *TABLE), harmless=_absent("the step is not done")),)),
+    Kind("size of a recipe", ("recipes/sizes/small.yaml",), tuple(Command(words, named=SIZED) for words in SIZE_READERS)),
+    Kind("recipe that trains", ("recipes/trained.yaml",), (Command(TRAIN, named=(*SIZED, "trained, at size")),)),
+    Kind("mark of a step", ("done/small/PLAIN.json",), (Command(("table", *TABLE), harmless={"gone": "the step is not done"}),)),
     Kind(
         "rows, chat", ("rows/chat.jsonl", "rows/chat.json"), (Command(("prepare", "FILE", *PREPARE), ("out",)), Command(("audit", "FILE")))
     ),
@@ -149,7 +161,7 @@ KINDS = (
             Command(("rescore", "run")),
             Command((*RESUME, "--dry-run")),
             Command(RESUME, RUN_RECORDS),
-            Command(("export", "run", "--version", "2", *PREPARE), ("out",)),
+            Command(("export", "run", "--version", "2", *PREPARE), ("out",), named=("run: is no run",)),
         ),
     ),
     Kind(
@@ -222,15 +234,20 @@ KINDS = (
         ("evaluated/rollouts/version-000000.parquet",),
         (
             Command((*GIVEN, *PREPARE, "--against", "evaluated"), ("out",)),
-            Command(("explain", "evaluated")),
-            Command(("explain", "evaluated", "--sample", "2.0")),
-            Command(("rescore", "evaluated")),
+            Command(("explain", "evaluated"), named=("evaluated: no rollouts yet",)),
+            Command(("explain", "evaluated", "--sample", "2.0"), named=("evaluated: no rollouts yet",)),
+            Command(("rescore", "evaluated"), named=("evaluated: no rollouts yet",)),
         ),
     ),
     Kind(
         "scores of a table",
-        ("done/small/PLAIN/scores.json", "done/small/PLAIN/rollouts/version-000000.parquet"),
-        (Command(("table", *TABLE)),),
+        ("done/small/PLAIN/scores.json",),
+        (Command(("table", *TABLE), instead=("not run",)),),
     ),
-    Kind("journal of replies", ("asked/replies.jsonl",), (Command((*EVALUATE, "--out", "asked"), ("asked",)),)),
+    Kind("items of a table", ("done/small/PLAIN/rollouts/version-000000.parquet",), (Command(("table", *TABLE)),)),
+    Kind(
+        "journal of replies",
+        ("asked/replies.jsonl",),
+        (Command(ASK, ("asked",), named=("it has no replies",), harmless={"empty": "it was killed before it wrote a line"}),),
+    ),
 )

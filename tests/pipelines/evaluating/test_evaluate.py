@@ -138,7 +138,7 @@ def test_completions_that_do_not_cover_the_items_end_with_2_and_leave_nothing(tm
         (["heldout", HELDOUT], "model.path: got nothing"),
         (["heldout", HELDOUT, "--model", "/nowhere/model"], "/nowhere/model"),
         (["heldout", HELDOUT, "--model", "demo://start", "sampling.n=2", "engine.numb=3"], "engine.numb"),
-        (["heldout", HELDOUT, "--model", "demo://start", "--against", "/nowhere"], "no readable scores.json"),
+        (["heldout", HELDOUT, "--model", "demo://start", "--against", "/nowhere"], "/nowhere/scores.json: no such file"),
         (["heldout", HELDOUT, "--completions", "/nowhere.jsonl"], "no such file"),
         (["heldout", HELDOUT, "--model", "demo://start", "--categories", "demo"], "--categories: without effect for heldout"),
         (["bfcl", "--model", "demo://start", "--apibank-root", "."], "--apibank-root: without effect for bfcl"),
@@ -162,13 +162,13 @@ def test_a_folder_of_something_else_is_left_alone(evaluated, tmp_path):
     assert [entry.name for entry in done.folder.iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("scores", ["[]", "{}", "{"])
+@pytest.mark.parametrize("scores", ["[]", "{}", "{", '{"benchmark": "heldout", "estimates": [{}]}'])
 def test_what_is_no_evaluation_cannot_be_compared_with(evaluated, tmp_path, scores):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "scores.json").write_text(scores)
     done = evaluated([gold(prompt) for prompt in PROMPTS], "--against", str(tmp_path / "other"))
     assert done.code == 2
-    assert "no readable scores.json" in done.err
+    assert f"{tmp_path}/other/scores.json: " in done.err
 
 
 def test_an_evaluation_is_not_compared_with_itself(evaluated, tmp_path):
@@ -281,3 +281,14 @@ def test_progress_is_told_now_and_then_and_counts_from_the_first_reply():
         "8 of 10 completions, 15 tokens/s, about 4 s to go",
         "8 of 10 completions, 9 tokens/s, about 7 s to go",
     ]
+
+
+def test_items_that_cannot_be_compared_with_are_told_before_anything_is_written(evaluated, tmp_path):
+    first = evaluated([gold(prompt) for prompt in PROMPTS])
+    other = tmp_path / "other"
+    first.folder.rename(other)
+    (other / "rollouts" / "version-000000.parquet").write_bytes(b"PAR1")
+    done = evaluated([gold(prompt) for prompt in PROMPTS], "--against", str(other))
+    assert done.code == 2
+    assert "version-000000.parquet: " in done.err
+    assert not done.folder.exists()

@@ -11,7 +11,7 @@ from toolrl.cli.main import main
 from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.config.task import subset_bounds
-from toolrl.errors import ConfigError
+from toolrl.errors import ConfigError, RunFolderError
 from toolrl.evaluation.acebench import categories as acebench
 from toolrl.evaluation.apibank import benchmark as apibank
 from toolrl.evaluation.bfcl import averages as bfcl
@@ -116,7 +116,7 @@ def test_a_value_of_the_command_line_takes_the_place_of_a_step(recipe):
         ({"step": {}, "model": "m"}, "unknown key 'step'; did you mean 'steps'?"),
         ({"steps": {}, "model": 3}, "model: got 3; write a text"),
         ({"model": "m", "paper": {"Overall": "84"}}, "paper: got {'Overall': '84'}; write numbers by column"),
-        ({"model": "m", "benchmarks": ["bird"]}, "benchmarks: the size small has no 'bird', but bfcl"),
+        ({"model": "m", "benchmarks": ["bird"]}, "benchmarks: got 'bird'; the size small has bfcl"),
         ({"model": "m", "evaluate": {"sampling.n": 3}}, "step evaluate-heldout (evaluate): sampling.n: got 3 at temperature 0"),
         ({"model": "m", "evaluate": ["sampling.n"]}, "evaluate: got ['sampling.n']; write names with values"),
         ({"model": "m", "benchmarks": []}, "benchmarks: got none"),
@@ -309,3 +309,21 @@ def test_a_benchmark_whose_files_are_missing_is_told_before_anything_is_trained(
     assert main(["run", str(row), "size=7b", f"out={tmp_path / 'out'}", "apibank=/nowhere"]) == 2
     assert "/nowhere" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 20_000])
+def test_a_damaged_mark_of_a_step_is_named_and_neither_done_nor_to_do(recipe, content):
+    (step,) = recipe(row={"model": "m", "steps": {}}).steps
+    step.folder.mkdir(parents=True)
+    (step.folder / "scores.json").write_text("{}")
+    step.mark.write_text(content)
+    with pytest.raises(RunFolderError, match=rf"{step.mark.name}: .*; put it back, or remove it to have the step done again"):
+        assert step.done
+
+
+def test_a_size_that_is_no_file_is_named(tmp_path):
+    (tmp_path / "sizes").mkdir()
+    (tmp_path / "sizes" / "small.yaml").symlink_to("nothing")
+    (tmp_path / "row.yaml").write_text("{title: t, model: m, size: small}")
+    with pytest.raises(ConfigError, match=r"sizes/small.yaml: not a file; put the size's own there, or remove it"):
+        plan(str(tmp_path / "row.yaml"), ())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from toolrl.errors import ConfigError, RunFolderError
+from toolrl.errors import RunFolderError
 from toolrl.pipelines.review.stored import open_run
 
 
@@ -27,7 +27,7 @@ def test_what_is_no_run_is_refused(tmp_path, make_run):
 def test_settings_that_cannot_be_read_are_named(make_run):
     run = make_run()
     (run / "config.yaml").write_text("reward: {mode: strict, colour: red}")
-    with pytest.raises(ConfigError, match=r"unknown setting 'reward\.colour'"):
+    with pytest.raises(RunFolderError, match=r"(?s)config\.yaml: not settings of .* put back the file .*unknown setting 'reward\.colour'"):
         open_run(run)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from toolrl.errors import RunFolderError
 from toolrl.evaluation.benchmark import Outcome
 from toolrl.monitor import rollouts
 from toolrl.monitor.durable import aside_of, publish, replace_text
+from toolrl.monitor.jsonfile import read_object
 from toolrl.monitor.prompts import write_prompts
 from toolrl.monitor.rollouts import storable, verdict_columns
 from toolrl.monitor.rundir import CONFIG
@@ -33,13 +35,19 @@ SCORES = "scores.json"
 REPLIES = "replies.jsonl"
 OFFICIAL = "official"
 """Folder for the files of upstream's own evaluator."""
+_REMEDY = "give the folder of an evaluation that has ended"
 SCHEMA = pa.schema([*rollouts.SCHEMA, ("category", pa.string()), ("prompt", pa.string()), ("official", pa.bool_())])
 KIND = TableKind(
     SCHEMA,
     nullable=frozenset({*rollouts.KIND.nullable, "official"}),
-    remedy="give the folder of an evaluation that has ended",
+    remedy=_REMEDY,
     foreign="give the folder of an evaluation, made by this version of toolrl",
 )
+_ESTIMATE: Mapping[str, type | UnionType] = {
+    "measure": str, "name": str, "formula": str, "items": int, "value": float | None, "low": float | None, "high": float | None,
+    "missing": list,
+}  # fmt: skip
+"""What an estimate must hold."""
 _FILES = frozenset({CONFIG, FILE_NAME, "prompts.parquet", REPLIES, SCORES, "rollouts", OFFICIAL})
 
 
@@ -51,7 +59,7 @@ def check(path: Path, *, asks: bool) -> None:
     if other := sorted(there - _FILES):
         raise RunFolderError(f"run.dir: {path} holds no evaluation, but {', '.join(other[:3])}; name another folder")
     if CONFIG in there and (REPLIES in there) != asks:
-        holds = "given completions" if asks else "a model"
+        holds = f"given completions (it has no {REPLIES})" if asks else f"a model (it has {REPLIES})"
         raise RunFolderError(f"run.dir: {path} holds the evaluation of {holds}; name another folder")
 
 
@@ -88,13 +96,14 @@ def write_scores(path: Path, scores: Mapping[str, Any]) -> None:
 
 
 def read_scores(path: Path) -> dict[str, Any]:
-    """Return scores.json. Raises RunFolderError where the evaluation has not ended."""
-    try:
-        found = json.loads((path / SCORES).read_text())
-        if not isinstance(found, dict) or not {"benchmark", "estimates"} <= found.keys():
-            raise ValueError("it holds no scores")
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{path}: no readable {SCORES} ({error}); give the folder of an evaluation that has ended") from error
+    """Return scores.json. Raises RunFolderError where the evaluation has not ended, or the file is not as it was written."""
+    found = read_object(path / SCORES, remedy=_REMEDY)
+    estimates = found.get("estimates")
+    if not isinstance(found.get("benchmark"), str) or not isinstance(estimates, list):
+        raise RunFolderError(f"{path / SCORES}: holds no scores; {_REMEDY}")
+    for each in estimates:
+        if not isinstance(each, dict) or not all(key in each and isinstance(each[key], kind) for key, kind in _ESTIMATE.items()):
+            raise RunFolderError(f"{path / SCORES}: holds an estimate that no evaluation wrote: {str(each)[:80]}; {_REMEDY}")
     return found
 
 

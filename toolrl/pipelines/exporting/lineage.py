@@ -87,7 +87,7 @@ def read_config(run: Path) -> RlConfig | SftConfig:
         except ConfigError as as_sft:
             nearest = min(as_rl, as_sft, key=lambda error: len(error.problems))
             raise RunFolderError(
-                f"{run}: its settings are of another version of toolrl; export the folder of its model instead\n{nearest}"
+                f"{file}: its settings are of another version of toolrl; export the folder of its model instead\n{nearest}"
             ) from nearest
 
 

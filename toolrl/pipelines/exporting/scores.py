@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toolrl.errors import UserError
+from toolrl.monitor.jsonfile import read_object
 
 SCORES = "scores.json"
 
@@ -41,16 +41,11 @@ class Measured:
 def read_scores(path: Path) -> Measured:
     """Return the scores of an evaluation, from its folder or its scores.json; averages without a value are left out. Raises UserError."""
     file = path / SCORES if path.is_dir() else path
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"--scores: {file} cannot be read ({error.strerror}); give a {SCORES} or the folder of an evaluation") from error
-    except ValueError as error:
-        raise UserError(f"--scores: {file} is no JSON ({error}); give a {SCORES} that `toolrl evaluate` wrote") from error
+    found = read_object(file, remedy=f"give as --scores a {SCORES} that `toolrl evaluate` wrote, or its folder", error=UserError)
     try:
         scores = tuple(_score(found["benchmark"], each) for each in found["estimates"] if each["value"] is not None)
         return Measured(file, str(found["model"]), scores)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"--scores: {file} holds no scores ({error!r}); give a {SCORES} that `toolrl evaluate` wrote") from error
 
 

@@ -75,10 +75,12 @@ def read_table(path: Path) -> Table:
 def read_size(name: str, near: Path, above: tuple[str, ...] = ()) -> Size:
     """Return a size by name, from the folder of sizes near the recipe `near` or of the package; `above` rest on it. Raises ConfigError."""
     folders = [near.parent / SIZES, near.parent.parent / SIZES, Path(str(resources.files("toolrl"))) / "_conf" / "recipes" / SIZES]
-    found = next((path for folder in folders if (path := folder / f"{name}.yaml").is_file()), None)
-    if found is None or not _PLAIN.fullmatch(name):
-        known = sorted({file.stem for folder in folders if folder.is_dir() for file in folder.glob("*.yaml")})
-        raise ConfigError(f"size: got {name!r}; choose one of {', '.join(known)}")
+    known = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.yaml")}  # the nearest of a name counts
+    if name not in known:
+        raise ConfigError(f"size: got {name!r}; choose one of {', '.join(sorted(known))}")
+    found = known[name]
+    if not found.is_file():
+        raise ConfigError(f"{found}: not a file; put the size's own there, or remove it")
     content = _content(found)
     _known(found, content, ("title", "values", "stages", "steps", "benchmarks", "also", "columns", "base"))
     if name in above:

@@ -22,6 +22,7 @@ from toolrl.config.kinds import KINDS
 from toolrl.config.load import from_values, parsed, settings
 from toolrl.config.validate import AnyConfig
 from toolrl.errors import ConfigError
+from toolrl.monitor.jsonfile import read_if_there
 from toolrl.pipelines.evaluating.stored import SCORES
 from toolrl.pipelines.prepare_pass import PrepareSettings
 from toolrl.pipelines.recipes.files import find, read_size, read_table
@@ -65,8 +66,12 @@ class Step:
 
     @property
     def done(self) -> bool:
-        """Whether it was done, and is still there."""
-        return self.mark.is_file() and Path(self.made).exists()
+        """Whether it was done, and is still there. Raises RunFolderError where its mark is damaged."""
+        return self.marked() is not None and Path(self.made).exists()
+
+    def marked(self) -> Mapping[str, Any] | None:
+        """Return what its mark says; None where it was not done. Raises RunFolderError."""
+        return read_if_there(self.mark, remedy="put it back, or remove it to have the step done again")
 
     def config(self) -> AnyConfig | PrepareSettings:
         """Return its configuration. Raises ConfigError that names the step."""
@@ -123,8 +128,7 @@ def plan(recipe: str, words: Sequence[str]) -> Plan:
 
     Raises ConfigError with every problem of every step.
     """
-    path = find(recipe)
-    table = read_table(path)
+    table = read_table(path := find(recipe))
     given, overrides = _words(words)
     rows: list[RowPlan] = []
     problems: list[str] = []
@@ -134,15 +138,15 @@ def plan(recipe: str, words: Sequence[str]) -> Plan:
         wanted = given.get("size", row.size or table.size or DEFAULT_SIZE)
         size = sizes[wanted] = sizes.get(wanted) or read_size(wanted, path)
         names |= {*size.values, *size.steps, *row.values, *row.steps}
-        with _collected(problems, row.name):
+        with _collected(problems, f"{row.name}, at size {size.name}"):
             rows.append(RowPlan(row, size, _Maker(row, size, given, overrides).evaluations()))
-    problems += [f"{name}={given[name]}: no value and no step of this name{_nearest(name, names)}" for name in given if name not in names]
+    problems += [f"{key}={given[key]}: no value and no step of this name{_nearest(key, names)}" for key in given if key not in names]
     checked: set[Path] = set()
     for row_plan in rows:
         for step in row_plan.steps.values():
             if step.folder not in checked:
                 checked.add(step.folder)
-                with _collected(problems, row_plan.row.name):
+                with _collected(problems, f"{row_plan.row.name}, at size {row_plan.size.name}"):
                     step.config()
     if problems:
         raise ConfigError(problems)
@@ -179,7 +183,7 @@ class _Maker:
         found = {}
         for name in (*self._row.benchmarks, *self._size.also):
             if name not in self._size.benchmarks:
-                raise ConfigError(f"benchmarks: the size {self._size.name} has no {name!r}, but {', '.join(self._size.benchmarks)}")
+                raise ConfigError(f"benchmarks: got {name!r}; the size {self._size.name} has {', '.join(self._size.benchmarks)}")
             here = self._size.benchmarks[name]
             stages = {**self._size.stages.get(EVALUATE, {}), **here["settings"]}
             asked = {**stages, **self._row.evaluate, "model.path": self._row.model}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -82,8 +81,8 @@ def pairs(plan: Plan) -> tuple[Pair, ...]:
 
 def remarks(plan: Plan) -> tuple[str, ...]:
     """Return what the steps that are done left to say of their rows."""
-    marks = {step.name: json.loads(step.mark.read_text()) for step in plan.steps if step.done}
-    return tuple(f"{name}: {mark['remark']}" for name, mark in marks.items() if mark.get("remark"))
+    found = ((step.name, (step.marked() or {}).get("remark")) for step in plan.steps if step.done)
+    return tuple(f"{name}: {remark}" for name, remark in found if remark)
 
 
 def _first_columns(plan: Plan) -> dict[str, Column]:

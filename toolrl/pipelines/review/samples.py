@@ -44,6 +44,8 @@ def sample_of(name: str) -> tuple[int, int] | None:
 def what_exists(run: StoredRun) -> str:
     """Say which samples a run has."""
     numbers = rollouts.read(run.rollouts, ["draw", "sample"])
+    if not numbers.num_rows:
+        return f"there is no sample in {', '.join(path.name for path in rollouts.files(run.rollouts).values())}"
     draws, samples = (pc.min_max(numbers.column(name)).as_py() for name in ("draw", "sample"))
     return (
         f"it has the draws {draws['min']} to {draws['max']} in the versions {run.versions[0]} to {run.versions[-1]}, "
