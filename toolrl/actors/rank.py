@@ -1,4 +1,7 @@
-"""One rank of the learner group as a Ray actor: what the group asks of it, with what comes out of the object store."""
+"""One rank of the learner group as a Ray actor: what the group asks of it, with what comes out of the object store.
+
+What the ranks do together fails with LearnerLostError where they cannot reach each other any more, though none of them may have died.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import ray
@@ -20,6 +24,9 @@ from toolrl.learner.inspection import Inspection, Place
 from toolrl.learner.packing import DemonstrationShard, RankShard
 from toolrl.types import Group, TrainedGroup
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 @dataclass(frozen=True)
 class SenderSettings:
@@ -30,6 +37,25 @@ class SenderSettings:
     dtype: str
     """Type on the wire, by torch's name."""
     timeout_s: float
+
+
+def together(method: Callable[Concatenate[LearnerActor, P], R]) -> Callable[Concatenate[LearnerActor, P], R]:
+    """Mark what all ranks do together: where the group breaks in it, it raises LearnerLostError."""
+
+    @wraps(method)
+    def tried(self: LearnerActor, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        from toolrl.learner.collective import is_broken  # only this process needs torch
+
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as failure:
+            # A reader of checkpoints says of whatever goes wrong that the checkpoint is to blame.
+            cause = failure.__cause__ if isinstance(failure, CheckpointError) else failure
+            if cause is None or not is_broken(cause):
+                raise
+            raise LearnerLostError(f"{self!r}: {method.__name__}: the ranks cannot reach each other any more: {cause}") from failure
+
+    return tried
 
 
 class LearnerActor:
@@ -59,24 +85,29 @@ class LearnerActor:
         """Return the GPUs that Ray gave this rank, as `CUDA_VISIBLE_DEVICES` names them; asked before anything touches one."""
         return [str(gpu) for gpu in ray.get_gpu_ids()]
 
+    @together
     def setup(self, host: str, port: int) -> None:
         """Join the group and load the model."""
         self._learner.setup(self._rank, self._world_size, host, port)
 
+    @together
     def step(self, shard: RankShard) -> tuple[int, dict[str, float], dict[int, TrainedGroup]]:
         """Fetch the groups of this rank's shard, and train it with the others."""
         metrics, trained = self._learner.step(shard, self._groups(shard))
         return self._learner.optimizer_steps, metrics, trained
 
+    @together
     def inspect(self, shard: RankShard, place: Place) -> Inspection | None:
         """Fetch the groups of this rank's shard, and train up to a completion with the others; None where another rank has it."""
         return self._learner.inspect(shard, self._groups(shard), place)
 
+    @together
     def sft_step(self, shard: DemonstrationShard) -> tuple[int, dict[str, float], dict[int, TrainedGroup]]:
         """Train demonstrations with the others."""
         metrics = self._learner.sft_step(shard)
         return self._learner.optimizer_steps, metrics, {}
 
+    @together
     def sft_losses(self, shard: DemonstrationShard) -> list[tuple[float, int]]:
         """Measure demonstrations with the others."""
         return self._learner.sft_losses(shard)
@@ -106,22 +137,27 @@ class LearnerActor:
         links = [EngineLink(name, workers, _submit(actor)) for name, workers, actor in engines]
         self._sender.connect(ray.util.get_node_ip_address(), links, settings.timeout_s)
 
+    @together
     def send(self) -> Any:
         """Send the weights; returns the manifest."""
         return self._sender.send()
 
+    @together
     def probe(self, sequences: Sequence[NDArray[np.int32]]) -> list[NDArray[np.float32]]:
         """Return log-probabilities at temperature 1."""
         return self._learner.logprobs(sequences, 1.0)
 
+    @together
     def onload(self) -> None:
         """Bring what was moved out back to the GPU."""
         self._learner.onload()
 
+    @together
     def offload(self, parameters: bool) -> None:
         """Move gradients and optimizer states to host memory; with `parameters`, the model's shards too."""
         self._learner.offload(parameters=parameters)
 
+    @together
     def save(self, folder: str) -> Seals:
         """Write and seal this rank's part of a checkpoint."""
         path = _shared(folder)
@@ -131,10 +167,12 @@ class LearnerActor:
         """Return about how many bytes this rank writes of a checkpoint, and its share of an exported model."""
         return self._learner.sizes()
 
+    @together
     def load(self, folder: str) -> None:
         """Continue from a checkpoint."""
         self._learner.load(_shared(folder))
 
+    @together
     def export(self, folder: str) -> Seals:
         """Write and seal a Hugging Face folder, from rank 0."""
         path = _shared(folder)

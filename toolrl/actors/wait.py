@@ -35,43 +35,50 @@ async def gather(
 ) -> list[Any]:
     """Return the results of `calls` (actor name -> object reference) in order.
 
-    The first failure ends the wait; where it may be the echo of a death, among actors that work together, the death is told. `actors` (by
-    name) lets the error say how those are that did not answer, and `setting` which deadline it was.
+    The first failure ends the wait; where it may be the echo of another, among actors that work together, that one is told: a death, or an
+    actor's own error. `actors` (by name) lets the error say how those are that did not answer, and `setting` which deadline it was.
 
     Raises DeadlineError naming who did not answer, the actor's own ToolRLError, or `error` naming the actor and its exception; `lost`,
-    where given, in place of both for an actor that is silent or has died.
+    where given, in place of both for an actor that is silent or has died. An actor that raises `lost` itself has lost the others: whoever
+    of them is silent is named.
     """
     tasks = {asyncio.ensure_future(awaited(call)): name for name, call in calls.items()}
     try:
         done, pending = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
-        failed = await _failed(done, pending)
+        failed = await _failed(done, pending, lost)
+        silent = sorted(name for task, name in tasks.items() if not task.done())
     finally:
         for task in tasks:
             task.cancel()
     if failed is not None and (failure := failed.exception()) is not None:
         if isinstance(failure, RayActorError):
             raise (lost or error)(await _death(what, tasks[failed], failure)) from failure
-        raise translate(f"{what}: {tasks[failed]}", failure, error) from failure
+        told = translate(f"{what}: {tasks[failed]}", failure, error)
+        if lost is not None and isinstance(told, lost) and silent:
+            raise lost("\n".join([f"{told}; and no word from {', '.join(silent)}", *await _last_words(silent, actors or {})])) from failure
+        raise told from failure
     if pending:
-        missing = sorted(tasks[task] for task in pending)
-        raise (lost or DeadlineError)(await _silence(what, missing, timeout_s, actors or {}, setting))
+        raise (lost or DeadlineError)(await _silence(what, silent, timeout_s, actors or {}, setting))
     return [task.result() for task in tasks]
 
 
-async def _failed(done: Iterable[asyncio.Task[Any]], pending: Iterable[asyncio.Task[Any]]) -> asyncio.Task[Any] | None:
+async def _failed(
+    done: Iterable[asyncio.Task[Any]], pending: Iterable[asyncio.Task[Any]], lost: type[RunError] | None
+) -> asyncio.Task[Any] | None:
     """Return the call whose failure is to be told, if one failed: an actor's own error, else a death, which may take a moment to show."""
+
+    def explains(failed: asyncio.Task[Any]) -> bool:
+        """Whether a failure is no echo of another one's."""
+        failure = failed.exception()
+        cause = getattr(failure, "cause", failure)
+        return isinstance(failure, RayActorError) or (isinstance(cause, ToolRLError) and not (lost and isinstance(cause, lost)))
+
     failures = [task for task in done if task.exception() is not None]
     waiting, end = set(pending), time.monotonic() + ECHO_S
-    while failures and waiting and not any(map(_explains, failures)) and (left_s := end - time.monotonic()) > 0:
+    while failures and waiting and not any(map(explains, failures)) and (left_s := end - time.monotonic()) > 0:
         more, waiting = await asyncio.wait(waiting, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
         failures += [task for task in more if task.exception() is not None]
-    return next(filter(_explains, failures), failures[0] if failures else None)
-
-
-def _explains(failed: asyncio.Task[Any]) -> bool:
-    """Whether a failure is no echo of another one's."""
-    failure = failed.exception()
-    return isinstance(failure, RayActorError) or isinstance(getattr(failure, "cause", failure), ToolRLError)
+    return next(filter(explains, failures), failures[0] if failures else None)
 
 
 async def _death(what: str, name: str, death: RayActorError) -> str:
@@ -89,10 +96,14 @@ async def _silence(what: str, missing: Sequence[str], timeout_s: float, actors: 
         f"{what}: no answer within {deadline} from {', '.join(missing)}; raise {setting or 'the deadline'} if there was only too "
         "much to do, else see what it was doing"
     ]
-    known = [name for name in missing if name in actors]
-    told = await asyncio.gather(*(last_lines(actors[name]) for name in known[:MOST_TOLD]))
-    lines += [f"{name}: {each}" for name, each in zip(known, told, strict=False)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *await _last_words(missing, actors)])
+
+
+async def _last_words(missing: Sequence[str], actors: Mapping[str, Any]) -> list[str]:
+    """Return how some of those are that did not answer."""
+    known = [name for name in missing if name in actors][:MOST_TOLD]
+    told = await asyncio.gather(*(last_lines(actors[name]) for name in known))
+    return [f"{name}: {each}" for name, each in zip(known, told, strict=True)]
 
 
 async def one(
