@@ -1,4 +1,5 @@
 import json
+import os
 import tracemalloc
 from decimal import Decimal
 
@@ -89,3 +90,9 @@ def test_a_file_that_may_not_be_read_is_the_users_to_change(tmp_path, monkeypatc
 
 def test_an_empty_array_has_no_rows(tmp_path):
     assert list(json_rows(written(tmp_path / "x.json", " [ ] "))) == []
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "rows.jsonl")
+    with pytest.raises(DataError, match=r"rows\.jsonl: not a file; name another"):
+        list(json_rows(tmp_path / "rows.jsonl"))

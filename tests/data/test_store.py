@@ -57,9 +57,9 @@ def test_an_empty_part_is_a_file_too(tmp_path):
 def test_another_file_is_refused_by_name(tmp_path):
     (tmp_path / "text.parquet").write_text("no")
     pq.write_table(pa.table({"id": ["x"]}), tmp_path / "other.parquet")
-    with pytest.raises(DataError, match=r"text\.parquet: not a Parquet file"):
+    with pytest.raises(DataError, match=r"text\.parquet: not a readable Parquet file"):
         list(read_prompts(tmp_path / "text.parquet"))
-    with pytest.raises(DataError, match=r"other\.parquet: .*missing accepted, dialogue, messages, reference, source, tools"):
+    with pytest.raises(DataError, match=r"other\.parquet: no column source, dialogue, messages, tools, reference, accepted; make it with"):
         list(read_prompts(tmp_path / "other.parquet"))
 
 
@@ -67,3 +67,37 @@ def test_every_real_row_survives_storage(shared_data, tmp_path):
     prompts = list(read_rows(shared_data / "tool_calling" / "train.jsonl"))
     write(tmp_path / "x.parquet", prompts)
     assert list(map(repr, read_prompts(tmp_path / "x.parquet"))) == list(map(repr, prompts))
+
+
+@pytest.mark.parametrize("name", ["messages", "tools", "reference", "accepted"])
+@pytest.mark.parametrize("text", ["", "7", "[7]", "[[]]", '[{"name": 1}]', "[" * 5000, '[{"values": 3}]', "null"])
+def test_a_row_that_holds_no_prompt_is_named_by_its_number(tmp_path, name, text):
+    write(tmp_path / "p.parquet", [PROMPT, replace(PROMPT, id="q")])
+    table = pq.ParquetFile(tmp_path / "p.parquet").read()
+    at = table.schema.get_field_index(name)
+    broken = table.set_column(at, name, pa.array([table.column(name)[0].as_py(), text]))
+    pq.write_table(broken, tmp_path / "p.parquet")
+    with pytest.raises(DataError, match=r"p\.parquet: row 2 holds no prompt .*; make it with `toolrl prepare`"):
+        list(read_prompts(tmp_path / "p.parquet"))
+
+
+def test_a_flipped_bit_is_no_other_prompt(tmp_path):
+    write(tmp_path / "p.parquet", [PROMPT])
+    whole = (tmp_path / "p.parquet").read_bytes()
+    told = []
+    for at in range(0, len(whole), 7):
+        (tmp_path / "p.parquet").write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
+        try:
+            assert list(read_prompts(tmp_path / "p.parquet")) == [PROMPT]  # of the end, a name or a count that nobody asks for
+        except DataError as error:
+            told.append(str(error))
+    assert len(told) > 20
+    assert all(f"{tmp_path}/p.parquet: " in message for message in told)
+
+
+def test_a_missing_value_is_named(tmp_path):
+    write(tmp_path / "p.parquet", [PROMPT])
+    table = pq.ParquetFile(tmp_path / "p.parquet").read()
+    pq.write_table(table.set_column(0, "id", pa.array([None], pa.string())), tmp_path / "p.parquet")
+    with pytest.raises(DataError, match=r"p\.parquet: no value in a row of id"):
+        list(read_prompts(tmp_path / "p.parquet"))

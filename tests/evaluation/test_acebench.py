@@ -11,6 +11,7 @@ from toolrl.calls.render import render_completion
 from toolrl.errors import ConfigError, DataError, UserError
 from toolrl.evaluation.acebench.benchmark import AceBenchmark
 from toolrl.evaluation.acebench.categories import ATOM, AVERAGES, SINGLE_TURN, SPECIAL
+from toolrl.evaluation.acebench.questions import read_questions
 from toolrl.evaluation.acebench.sentences import INSTRUCTION
 from toolrl.evaluation.averages import estimates
 from toolrl.types import Message, Reason, ToolCall
@@ -332,3 +333,35 @@ def test_a_wrong_call_says_where_it_is_wrong(tmp_path):
     benchmark = questions(tmp_path, "normal_atom_bool", ("user: a\n", {"book_room": {"hotel": "Ritz"}}, {}))
     verdict = benchmark.verdict(benchmark.items[0], completion(("book_room", {"hotel": "Savoy"})))
     assert (verdict.reason, verdict.path, verdict.expected) == (Reason.WRONG_VALUE, "[0].arguments.hotel", '"Ritz"')
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        (7, "parameters: expected a JSON schema, got 7"),
+        ({"properties": []}, None),
+        ({"properties": [1]}, "properties: expected a JSON schema"),
+        ({"properties": {}, "required": 7}, "required: expected a JSON schema, got 7"),
+        ({"properties": {"a": 7}}, "a: expected a JSON schema, got 7"),
+    ],
+)
+def test_a_schema_that_the_rules_cannot_ask_is_named(tmp_path, parameters, told):
+    folder = tmp_path / "possible_answer"
+    folder.mkdir()
+    row = {"id": "x_0", "question": "user: hi", "function": [{"name": "f", "description": "d", "parameters": parameters}]}
+    (tmp_path / "data_normal_atom_number.json").write_text(json.dumps(row))
+    (folder / "data_normal_atom_number.json").write_text('{"id": "x_0", "ground_truth": {"f": {}}}')
+    if told is None:
+        assert read_questions(tmp_path, ["normal_atom_number"])
+        return
+    with pytest.raises(DataError, match=told):
+        read_questions(tmp_path, ["normal_atom_number"])
+
+
+@pytest.mark.parametrize(("text", "told"), [(" ", "no questions in it"), ('{"id": []}', r"id: expected a text, got \[\]")])
+def test_an_empty_file_of_questions_and_an_odd_id_are_named(tmp_path, text, told):
+    (tmp_path / "possible_answer").mkdir()
+    (tmp_path / "possible_answer" / "data_normal_atom_number.json").write_text('{"id": "x_0", "ground_truth": {"f": {}}}')
+    (tmp_path / "data_normal_atom_number.json").write_text(text)
+    with pytest.raises(DataError, match=rf"data_normal_atom_number\.json.*: {told}; give upstream's own file"):
+        read_questions(tmp_path, ["normal_atom_number"])

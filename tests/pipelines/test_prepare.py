@@ -264,7 +264,7 @@ def test_a_folder_of_something_else_is_left_alone(run, tmp_path):
     path = write(tmp_path / "x.jsonl", row(1))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match="exists and is no prepared folder; name another one"):
+    with pytest.raises(UserError, match=r"exists and is no prepared folder \(it has no report.json of one\); name another one"):
         run(path)
     assert files(tmp_path / "out") == {"thesis.txt": b"mine"}
     with pytest.raises(UserError, match="exists and is no prepared folder"):

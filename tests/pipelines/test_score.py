@@ -191,3 +191,10 @@ def test_the_official_verdicts_come_back(tmp_path, shared_data):
                 known.setdefault(item["id"], {})[key] = item[key]
     found = score(tmp_path, *(pair | known[pair["id"]] for pair in pairs), mode="bfcl")
     assert [line["valid"] for line in found] == [pair["bfcl_valid"] for pair in pairs]
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_a_file_without_completions_is_refused(tmp_path, text):
+    (tmp_path / "rows.jsonl").write_text(text)
+    with pytest.raises(DataError, match=r"rows.jsonl: no completions in it; give a JSONL file"):
+        score_file(tmp_path / "rows.jsonl", mode="strict", no_call="either", out=io.StringIO())

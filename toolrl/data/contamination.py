@@ -170,6 +170,8 @@ def _hash(*parts: str) -> bytes:
 
 
 def _text(file: Path) -> str:
+    if file.exists() and not file.is_file():  # a pipe would be waited for without end
+        raise DataError(f"{file}: not a file; make it with `toolrl fingerprint`")
     try:
         return file.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:

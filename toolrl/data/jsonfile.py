@@ -23,6 +23,8 @@ _SPACE = " \t\n\r"
 
 def json_rows(file: Path) -> Iterator[tuple[int, Json]]:
     """Yield each value with its number: of the line, or in an array of the element, from 1. Raises DataError."""
+    if file.exists() and not file.is_file():  # a pipe would be waited for without end
+        raise DataError(f"{file}: not a file; name another")
     try:
         with file.open(encoding="utf-8-sig") as text:
             first = text.read(CHUNK_CHARS).lstrip(_SPACE)[:1]

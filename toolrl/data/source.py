@@ -29,10 +29,11 @@ def load_prompts(spec: str, *, part: str = "train") -> Sequence[Prompt]:
 
     Raises DataError where there is nothing of that name, nothing in it, or two prompts with one id.
     """
-    prompts = tuple(_prompts(spec, part))
+    origin, found = _prompts(spec, part)
+    prompts = tuple(found)
     if not prompts:
-        raise DataError(f"{spec}: no prompts in it; give it rows, or another name")
-    unique_ids(prompts, spec)
+        raise DataError(f"{origin}: no prompts in it; give it rows, or another name")
+    unique_ids(prompts, origin)
     return prompts
 
 
@@ -45,16 +46,17 @@ def unique_ids(prompts: Sequence[Prompt], origin: str) -> None:
         seen.add(prompt.id)
 
 
-def _prompts(spec: str, part: str) -> Iterator[Prompt]:
+def _prompts(spec: str, part: str) -> tuple[str, Iterator[Prompt]]:
+    """Return where the prompts of a name are, and the prompts."""
     if spec.startswith("demo://"):
-        return _demo(spec)
+        return spec, _demo(spec)
     folder = Path(spec)
     if any(is_prepared(folder / f"{each}.parquet") for each in PARTS):
         file = folder / f"{part}.parquet"
         if not file.is_file():
             raise DataError(f"{spec}: no {file.name} in this folder; make one with `toolrl prepare ROWS.jsonl --out {spec}`")
-        return read_prompts(file)
-    return read_rows(spec)
+        return str(file), read_prompts(file)
+    return spec, read_rows(spec)
 
 
 def _demo(spec: str) -> Iterator[Prompt]:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from toolrl.data.jsontext import dumps, loads
 from toolrl.errors import DataError
+from toolrl.monitor.tables import CHECKSUMS, TableKind
 from toolrl.types import AcceptedCall, Json, Message, Prompt, Tool, ToolCall
 
 ROWS_PER_GROUP = 2048
@@ -24,6 +25,8 @@ CHARS_PER_GROUP = 2**25
 """Longest text of a row group, give or take a row: the writer holds no more, however long the rows are."""
 _TEXTS = ("id", "source", "dialogue", "messages", "tools", "reference", "accepted")
 _SCHEMA = pa.schema([(name, pa.string()) for name in _TEXTS])
+_REMEDY = "make it with `toolrl prepare`"
+_KIND = TableKind(_SCHEMA, error=DataError, remedy=_REMEDY, foreign=_REMEDY)
 
 
 class PromptWriter:
@@ -31,7 +34,7 @@ class PromptWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
+        self._writer = pq.ParquetWriter(path, _SCHEMA, **CHECKSUMS)
         self._rows: list[dict[str, str]] = []
         self._chars = 0
         self.written = 0
@@ -70,23 +73,28 @@ def is_prepared(path: Path) -> bool:
         return False
     try:
         return set(_TEXTS) <= set(pq.read_schema(path).names)
-    except pa.ArrowInvalid:
+    except (OSError, pa.ArrowException):
         return False
 
 
 def read_prompts(path: Path) -> Iterator[Prompt]:
-    """Yield the prompts of a file made by PromptWriter. Raises DataError where it is none."""
-    try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: not a Parquet file ({error}); make it with `toolrl prepare`") from error
-    with file:
-        if missing := set(_TEXTS) - set(file.schema_arrow.names):
-            raise DataError(
-                f"{path}: expected the columns of a prepared file, missing {', '.join(sorted(missing))}; make it with `toolrl prepare`"
-            )
+    """Yield the prompts of a file made by PromptWriter. Raises DataError where it is none, or a row of it."""
+    number = 0
+    with _KIND.open(path, _TEXTS) as file:
         for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=list(_TEXTS)):
-            yield from map(_prompt, batch.to_pylist())
+            for row in _KIND.checked(path, pa.Table.from_batches([batch]), batch.num_rows).to_pylist():
+                number += 1
+                yield _read(row, path, number)
+        if number != file.metadata.num_rows:
+            raise DataError(f"{path}: not a readable Parquet file ({number} rows, and its end counts {file.metadata.num_rows}); {_REMEDY}")
+
+
+def _read(row: dict[str, str], path: Path, number: int) -> Prompt:
+    """Return the prompt of a row. Raises DataError where it holds none."""
+    try:
+        return _prompt(row)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: row {number} holds no prompt ({type(error).__name__}: {error}); {_REMEDY}") from error
 
 
 def _row(prompt: Prompt) -> dict[str, str]:

@@ -84,7 +84,7 @@ def _check(inputs: Sequence[str], settings: PrepareSettings, out: Path) -> None:
     if not out.exists():
         return
     if not _is_prepared(out):
-        raise UserError(f"{out}: exists and is no prepared folder; name another one, or remove it yourself")
+        raise UserError(f"{out}: exists and is no prepared folder (it has no {REPORT} of one); name another one, or remove it yourself")
     if others := sorted(path.name for path in out.iterdir() if path.name not in WRITTEN):
         raise UserError(f"{out}: holds {', '.join(others)} too, which a new run would remove; move it away, or name another folder")
 

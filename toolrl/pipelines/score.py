@@ -43,8 +43,8 @@ def score_file(path: Path, *, mode: str, no_call: str, out: TextIO) -> None:
     decoder = PYTHON if mode == "bfcl" else EXACT  # BFCL's numbers are those of Python
     if not path.is_file():
         raise DataError(f"{path}: no such file; give a JSONL file with one completion a line")
-    for _ in _rows(path, read, decoder):
-        pass
+    if not sum(1 for _ in _rows(path, read, decoder)):
+        raise DataError(f"{path}: no completions in it; give a JSONL file with one completion a line")
     for row_id, judged in _rows(path, read, decoder):
         verdict = judged()
         valid = verdict.reason is Reason.CORRECT
@@ -62,7 +62,7 @@ def _rows(path: Path, read: Read, decoder: json.JSONDecoder) -> Iterator[tuple[J
                     if not isinstance(row, dict):
                         raise DataError(f"expected a JSON object, got a {type(row).__name__}; write one object a line")
                     yield read(row, number)
-                except (JsonError, UnicodeDecodeError) as error:
+                except (JsonError, UnicodeError) as error:
                     raise DataError(f"{path}:{number}: not one JSON value in UTF-8: {error}; mend or remove the line") from error
                 except ValueError as error:
                     raise DataError(f"{path}:{number}: {error}") from error

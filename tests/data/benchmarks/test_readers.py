@@ -90,3 +90,11 @@ def test_a_line_that_is_no_json_is_named_as_such(tmp_path):
     (tmp_path / "data_x.json").write_text("{\n")
     with pytest.raises(DataError, match=r"^[^ ]*data_x\.json:1: not one JSON value in UTF-8"):
         list(read_items("acebench", [tmp_path]))
+
+
+@pytest.mark.parametrize("name", ["BFCL_v4_simple.json", "data_x.json", "level1.jsonl"])
+def test_a_file_of_a_benchmark_without_items_is_named(tmp_path, name):
+    (tmp_path / name).write_text(" \n")
+    known = {"BFCL_v4_simple.json": "bfcl", "data_x.json": "acebench", "level1.jsonl": "apibank"}
+    with pytest.raises(DataError, match=f"{name}: no items in it; give the whole file, or leave it out"):
+        list(read_items(known[name], [tmp_path]))

@@ -150,8 +150,12 @@ def _unstarted() -> Iterator[None]:
     """Stop a command where everything is checked: before Ray starts, and before shards are put together with torch."""
     shards = ModuleType("toolrl.learner.consolidate")
     shards.consolidate = _stop  # type: ignore[attr-defined]
-    with patch.object(Session, "stage", _stop), patch.dict(sys.modules, {shards.__name__: shards}):
-        yield
+    with patch.object(Session, "stage", _stop):
+        sys.modules[shards.__name__] = shards  # not by patch.dict, which would forget every module imported meanwhile
+        try:
+            yield
+        finally:
+            del sys.modules[shards.__name__]
 
 
 def _stop(*_: Any, **__: Any) -> Any:

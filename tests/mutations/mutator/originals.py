@@ -188,14 +188,21 @@ def _rows(folder: Path) -> None:
 
 def _benchmarks() -> None:
     def api(name: str, arguments: Mapping[str, str]) -> dict[str, Any]:
-        return {"role": "API", "api_name": name, "param_dict": arguments, "result": {"api_name": name, "input": arguments, "output": "t"}}
+        return {
+            "role": "API",
+            "api_name": name,
+            "param_dict": arguments,
+            "result": {"api_name": name, "input": arguments, "output": "t", "exception": None},
+        }
 
     turns = [{"role": "User", "text": "Two rooms at the Ritz."}, api("BookRoom", {"hotel": "Ritz", "rooms": "2"})]
     _jsonl(Path("apibank/level1_dialogues.jsonl"), [{"file": "Book-1.jsonl", "turns": turns}])
     _jsonl(Path("apibank/level2_dialogues.jsonl"), [{"file": "Book-2.jsonl", "turns": turns}])
     schema = {"type": "object", "properties": {"hotel": {"type": "string"}, "rooms": {"type": "string"}}}
-    tools = [{"type": "function", "function": {"name": "BookRoom", "description": "d", "parameters": schema}}]
-    _jsonl(Path("apibank/unified.jsonl"), [{"id": f"apibank_l{level}_0", "tools": tools} for level in (1, 2)])
+    named = ("BookRoom", "ToolSearcher")
+    tools = [{"type": "function", "function": {"name": name, "description": "d", "parameters": schema}} for name in named]
+    said = [{"role": "user", "content": "Two rooms at the Ritz."}]
+    _jsonl(Path("apibank/unified.jsonl"), [{"id": f"apibank_l{level}_0", "messages": said, "tools": tools} for level in (1, 2)])
     asked = [f"Book {number} rooms at the Ritz." for number in range(3)]
     book = {"name": "book_room", "description": "d", "parameters": ACE}
     names = [f"normal_atom_number_{number}" for number in range(3)]
@@ -204,8 +211,8 @@ def _benchmarks() -> None:
     _jsonl(Path("acebench/data_normal_atom_number.json"), questions)
     _jsonl(Path("acebench/possible_answer/data_normal_atom_number.json"), truths)
     _jsonl(Path("bfcl/BFCL_v4_simple_python.json"), [_foreign(number)["bfcl"] for number in range(3)])
-    for name, ids in (("apibank", ["apibank_l1_0", "apibank_l2_0"]), ("acebench", names)):
-        _jsonl(Path(name) / "answers.jsonl", [{"id": each, "text": "no"} for each in ids])
+    for name, ids in (("apibank", ["level1/Book-1/1", "level2/Book-2/1"]), ("acebench", names)):
+        _jsonl(Path(f"rows/answers_{name}.jsonl"), [{"id": each, "text": "no"} for each in ids])
 
 
 def _made_by_commands() -> None:

@@ -60,6 +60,8 @@ def read_items(name: str, paths: Iterable[Path]) -> Iterator[Item]:
             continue
         for file in _files(path, known):
             at = _At(json_rows(file))
+            if not at.rows:
+                raise DataError(f"{file}: no items in it; give the whole file, or leave it out")
             try:
                 yield from known.read(at)
             except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -76,11 +78,11 @@ class _At:
     """The rows of a file, all read at once; knows the line it is at."""
 
     def __init__(self, rows: Iterable[tuple[int, Json]]) -> None:
-        self._rows = list(rows)
+        self.rows = list(rows)
         self.line = 0
 
     def __iter__(self) -> Iterator[Json]:
-        for line, row in self._rows:
+        for line, row in self.rows:
             self.line = line
             yield row
 

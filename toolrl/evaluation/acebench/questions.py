@@ -58,17 +58,20 @@ def doubt(question: Question) -> str:
 
 def _questions(folder: Path, category: str) -> Iterator[Question]:
     name = f"data_{category}.json"
-    truths = {row.get("id"): row.get("ground_truth") for _, row in _rows(folder / ANSWERS / name)}
+    truths = {row["id"]: row.get("ground_truth") for _, row in _rows(folder / ANSWERS / name)}
+    place = ""
     for line, row in _rows(folder / name):
         place = f"{folder / name}:{line}"
-        if truths.get(row.get("id")) is None:
-            raise DataError(f"{place}: {row.get('id')} has no answer in {ANSWERS}/{name}; give upstream's files of one version")
+        if truths.get(row["id"]) is None:
+            raise DataError(f"{place}: {row['id']} has no answer in {ANSWERS}/{name}; give upstream's files of one version")
         try:
             yield _question(row, truths[row["id"]], category)
         except DataError as error:
             raise DataError(f"{place}: {error}") from error
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{place}: not a question of ACEBench ({type(error).__name__} {error}); give upstream's own file") from error
+    if not place:
+        raise DataError(f"{folder / name}: no questions in it; give upstream's own file")
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -77,11 +80,15 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for line, row in json_rows(file):
         if not isinstance(row, dict):
             raise DataError(f"{file}:{line}: expected an object, got a {type(row).__name__}; give upstream's own file")
+        if not isinstance(row.get("id"), str):
+            raise DataError(f"{file}:{line}: id: expected a text, got {row.get('id')!r}; give upstream's own file")
         yield line, row
 
 
 def _question(row: Mapping[str, Json], truth: Json, category: str) -> Question:
     truths = tuple(truth) if isinstance(truth, list) else (truth,)
+    for function in row["function"]:
+        _require_schema(function)
     tools = read_tools([{**tool, "parameters": tool.get("parameters", tool.get("arguments"))} for tool in row["function"]])
     answers = () if category in SPECIAL else tuple(_calls(each, tools) for each in truths)
     prompt = Prompt(
@@ -93,6 +100,22 @@ def _question(row: Mapping[str, Json], truth: Json, category: str) -> Question:
         dialogue=_NUMBERED.sub("", row["id"]) if "multi_turn" in category else row["id"],
     )
     return Question(Item(prompt.id, category, prompt), answers, row, truths)
+
+
+def _require_schema(function: Mapping[str, Json]) -> None:
+    """Raise DataError where the rules could not look up an argument in a function's schema."""
+    parameters = function.get("parameters") or {}
+    for name, found, kind in (("parameters", parameters, Mapping), *_looked_up(parameters)):
+        if not isinstance(found, kind):
+            raise DataError(f"{function.get('name')}: {name}: expected a JSON schema, got {str(found)[:60]}; give upstream's own file")
+
+
+def _looked_up(parameters: Any) -> Iterator[tuple[str, Any, type]]:
+    if isinstance(parameters, Mapping):
+        members = parameters.get("properties") or {}
+        yield "properties", members, Mapping
+        yield "required", parameters.get("required") or [], list
+        yield from ((name, member, Mapping) for name, member in (members.items() if isinstance(members, Mapping) else ()))
 
 
 def _calls(truth: Mapping[str, Mapping[str, Json]], tools: Sequence[Tool]) -> tuple[ToolCall, ...]:

@@ -58,6 +58,8 @@ def read_steps(folder: Path, level: int) -> tuple[Step, ...]:
             steps += _steps(row, level)
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{file}:{line}: not a dialogue of API-Bank ({type(error).__name__} {error}); give its own files") from error
+    if not steps:
+        raise DataError(f"{file}: no calls in it; give API-Bank's own file")
     return tuple(steps)
 
 
@@ -70,7 +72,8 @@ def read_catalogue(folder: Path) -> Catalogue:
             level = next(level for level in LEVELS if f"_l{level}_" in row["id"])
             found |= {(level, tool.name): tool for tool in read_tools(row["tools"])}
         except (KeyError, TypeError, StopIteration) as error:
-            raise DataError(f"{file}:{line}: expected an id with _l1_ or _l2_ and tools ({type(error).__name__} {error})") from error
+            problem = f"expected an id with _l1_ or _l2_ and tools ({type(error).__name__} {error})"
+            raise DataError(f"{file}:{line}: {problem}; give API-Bank's own files") from error
     return found
 
 
