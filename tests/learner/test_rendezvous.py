@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from toolrl.errors import DeadlineError, LearnerError
+from toolrl.errors import DeadlineError, LearnerLostError
 from toolrl.learner.rendezvous import interface_towards, join
 
 LIMITS = {"device": "cpu", "start_timeout_s": 1.0, "step_timeout_s": 1.0}
@@ -18,8 +18,11 @@ def test_a_rank_zero_that_does_not_listen_is_named_at_the_deadline(unused_port):
         join(1, 2, "127.0.0.1", unused_port, **LIMITS)
 
 
-def test_a_port_that_another_has_taken_is_named(unused_port):
-    with socket.create_server(("127.0.0.1", unused_port)), pytest.raises(LearnerError, match=f"cannot listen at 127.0.0.1:{unused_port}"):
+def test_a_port_that_another_has_taken_is_named_and_is_a_reason_to_try_again(unused_port):
+    with (
+        socket.create_server(("127.0.0.1", unused_port)),
+        pytest.raises(LearnerLostError, match=f"cannot listen at 127.0.0.1:{unused_port}"),
+    ):
         join(0, 1, "127.0.0.1", unused_port, **LIMITS)
 
 

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import ray
 from numpy.typing import NDArray
+from ray.exceptions import RayError
 
 from toolrl.actors.engine import EngineHandle
-from toolrl.actors.wait import gather, one
+from toolrl.actors.wait import gather
 from toolrl.algo.advantage import rewards
 from toolrl.checkpoint.files import Seals
 from toolrl.config.learning import AlgoConfig, LearnerConfig
-from toolrl.errors import LearnerError, LearnerLostError
+from toolrl.errors import LearnerError, LearnerLostError, RunError
 from toolrl.learner.inspection import Inspection, place_of
 from toolrl.learner.packing import Demonstration, DemonstrationShard, RankShard, shard_batch, shard_demonstrations
 from toolrl.types import Batch, StepReport
@@ -59,11 +60,9 @@ class LearnerGroup:
 
     async def start(self) -> None:
         """Form the group and load the model. Raises DeadlineError, LearnerError, or the UserError of a model that cannot be loaded."""
-        deadline_s = self._config.start_timeout_s
-        what, first = "starting the learner", self._ranks["learner-0"]
-        setting = "learner.start_timeout_s"
-        reference = first.address.remote()
-        host, port = await one(what, "learner-0", reference, timeout_s=deadline_s, error=LearnerError, actor=first, setting=setting)
+        deadline_s, setting, what = self._config.start_timeout_s, "learner.start_timeout_s", "starting the learner"
+        asked = {"learner-0": self._ranks["learner-0"].address.remote()}
+        ((host, port),) = await self._gather(what, asked, deadline_s, setting)
         await self._all(what, "setup", host, port, timeout_s=deadline_s, setting=setting)
 
     def kill(self) -> None:
@@ -72,12 +71,18 @@ class LearnerGroup:
             ray.kill(actor)
 
     async def rebuild(self) -> None:
-        """Kill every rank, and form a new group of new processes with the start model. Raises as `start` does."""
+        """Kill every rank, and form a new group of new processes with the start model.
+
+        Raises LearnerLostError whatever else than a user's mistake it fails of: what took the group before may still be going on.
+        """
         if self._make_ranks is None:
             raise LearnerError("this learner group cannot be made anew")
         self.kill()
-        self._ranks = _named(self._make_ranks())
-        await self.start()
+        try:
+            self._ranks = _named(self._make_ranks())
+            await self.start()
+        except (RunError, RayError) as failure:
+            raise LearnerLostError(f"making the learner anew: {failure}") from failure
 
     async def step(self, batch: Batch) -> StepReport:
         """Train one batch. Raises LearnerError or DeadlineError."""

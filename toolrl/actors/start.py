@@ -24,7 +24,7 @@ from toolrl.actors.wait import gather
 from toolrl.config.learning import LearnerConfig
 from toolrl.config.schema import EngineConfig
 from toolrl.config.task import RewardConfig
-from toolrl.errors import LearnerError, PlacementError
+from toolrl.errors import LearnerError, LearnerLostError, PlacementError
 from toolrl.protocols import Verifier
 from toolrl.rollout.settings import EngineSettings, environment
 
@@ -94,12 +94,13 @@ async def gpus_of(ranks: Sequence[Any], per_engine: int, *, timeout_s: float) ->
 
     Raises:
         PlacementError: A rank was not given exactly one GPU.
-        DeadlineError: A rank's process did not start in time.
+        LearnerLostError: A rank died, or its process did not start in time.
     """
     calls = {f"learner-{i}": rank.gpus.remote() for i, rank in enumerate(ranks)}
     what, actors = "asking for the learner's GPUs", dict(zip(calls, ranks, strict=True))
     setting = "learner.start_timeout_s"
-    found = await gather(what, calls, timeout_s=timeout_s, error=LearnerError, actors=actors, setting=setting)
+    error, lost = LearnerError, LearnerLostError
+    found = await gather(what, calls, timeout_s=timeout_s, error=error, lost=lost, actors=actors, setting=setting)
     for name, gpus in zip(calls, found, strict=True):
         if len(gpus) != 1:
             raise PlacementError(f"{name} was given {len(gpus)} GPUs by Ray ({', '.join(gpus)}); a rank of a colocated run has one")

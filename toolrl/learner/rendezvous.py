@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from toolrl.errors import DeadlineError, LearnerError
+from toolrl.errors import DeadlineError, LearnerLostError
 from toolrl.weights.group import address_towards, join_store, open_store
 
 _SIOCGIFADDR = 0x8915
@@ -36,7 +36,7 @@ def join(
 
     Raises:
         DeadlineError: Not everyone came; names who is missing.
-        LearnerError: Rank 0 cannot listen where it is to be met.
+        LearnerLostError: Rank 0 cannot listen where it is to be met, since another process has taken the port: a new group finds another.
     """
     os.environ.update(  # DeepSpeed and Transformers read these
         RANK=str(rank),
@@ -80,7 +80,7 @@ def _meet(rank: int, world_size: int, addr: str, port: int, timeout: timedelta) 
     try:
         store = meet(addr, world_size=world_size, port=port, timeout_s=timeout.total_seconds())
     except OSError as error:
-        raise LearnerError(f"learner rank {rank}: cannot listen at {addr}:{port}: {error}") from error
+        raise LearnerLostError(f"learner rank {rank}: cannot listen at {addr}:{port}: {error}") from error
     except (dist.DistError, RuntimeError) as error:
         raise DeadlineError(f"learner rank {rank}: no rank 0 at {addr}:{port} within {timeout.total_seconds():.0f} s ({error})") from error
     here = [f"toolrl/here/{other}" for other in range(world_size)]
