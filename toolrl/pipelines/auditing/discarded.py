@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Set
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -60,8 +60,7 @@ def check_discarded(files: RunFiles, ledger: Ledger, attempts: int, extent: Exte
         if times > 1:
             findings.problem("twice", f"discarded/: has version {version} of attempt {by} {times} times", version=version)
     for each in found:
-        rewinding = extent.rewinding_to is not None and each.attempt == attempts - 1
-        _check(each, ledger, extent.rewinding_to if rewinding else None, gone, findings)
+        _check(each, ledger, extent.rewinding_to, gone, findings)
     return found
 
 
@@ -90,7 +89,12 @@ def _piece(account: Account, where: str, attempt: int, findings: Findings) -> Pi
     return Piece(version, account.attempt, numbers[0], numbers[-1], len(account.rows))
 
 
-def _check(discarded: Discarded, ledger: Ledger, upto: int | None, gone: Collection[int], findings: Findings) -> None:
+def _nowhere(after: int, before: int, known: Set[int]) -> list[int]:
+    """Return the versions between two of which nothing is known."""
+    return [version for version in range(after + 1, before) if version not in known]
+
+
+def _check(discarded: Discarded, ledger: Ledger, upto: int | None, gone: Set[int], findings: Findings) -> None:
     """Hold one folder against the lineage that survives, of which only the versions up to `upto` are to stay."""
     where = f"discarded/attempt-{discarded.attempt}"
     stay = ledger.written_by if upto is None else ledger.written_by[: upto + 1]
@@ -100,8 +104,9 @@ def _check(discarded: Discarded, ledger: Ledger, upto: int | None, gone: Collect
         findings.problem("twice", message, version=discarded.lines[0])
     if not discarded.pieces:
         return
+    to_go = {version for version, by in enumerate(ledger.written_by) if version > below and 0 < by <= discarded.attempt}
     first, due = discarded.pieces[0], ledger.taken_after[below]
-    lost = [version for version in range(below + 1, first.version) if version not in gone]
+    lost = _nowhere(below, first.version, gone | to_go)
     message = ""
     if below >= first.version:
         message = f"has version {first.version}, and attempt {ledger.written_by[below]} wrote version {below} of the run that survives"
@@ -113,6 +118,8 @@ def _check(discarded: Discarded, ledger: Ledger, upto: int | None, gone: Collect
         kind = "twice" if below >= first.version else "discarded"
         findings.problem(kind, f"{where}: {message}", version=first.version, draw=first.first_draw)
     for before, after in pairwise(discarded.pieces):
-        if after.version != before.version + 1 or after.first_draw != before.last_draw + 1:
+        # A rewind that was cut short leaves a hole: what lies between is in the folder of the one that ended it.
+        draws = after.first_draw - before.last_draw - 1
+        if _nowhere(before.version, after.version, gone | to_go) or draws < 0 or (draws > 0 and after.version == before.version + 1):
             message = f"version {after.version} (from draw {after.first_draw}) after version {before.version} (to draw {before.last_draw})"
             findings.problem("discarded", f"{where}: {message}", version=after.version, draw=after.first_draw)

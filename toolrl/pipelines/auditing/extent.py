@@ -6,7 +6,7 @@ With C the newest checkpoint, M the newest line of metrics and R the newest file
     cut short or     C <= M and C <= R: what is beyond C is complete, and a resume discards it
     in progress      R = M + 1: the rollouts were written, their version was still measured
                      M = R + 1: the line was written, its rollouts were still on their way to the disk
-    rewind cut short versions beyond C have no rollouts, and those lie in discarded/ of the attempt before the newest one
+    rewind cut short versions beyond C have no rollouts, and those lie in discarded/; of the last one they may never have been written
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from toolrl.errors import RunFolderError
 from toolrl.monitor import rollouts
 from toolrl.pipelines.auditing.files import SUMMARY, RunFiles
 from toolrl.pipelines.auditing.findings import Findings
@@ -31,7 +32,7 @@ class Extent:
     no_line: Collection[int] = frozenset()
     """Versions that may be without a line."""
     rewinding_to: int | None = None
-    """The version that the newest attempt was taking the run back to when it ended."""
+    """The version that a rewind was taking the run back to when it was cut short."""
 
 
 def extent_of(files: RunFiles, attempts: int, findings: Findings) -> Extent:
@@ -50,7 +51,8 @@ def extent_of(files: RunFiles, attempts: int, findings: Findings) -> Extent:
     told = max((version for version in files.lines.versions if version not in far), default=-1)
     kept = max((version for version in files.rollouts if version not in far), default=0)
     last = max(told, kept, 0)
-    newest = files.newest(reach=min(told, kept))
+    hole = next((version for version in range(1, kept) if version not in files.rollouts), kept + 1)
+    newest = files.newest(reach=min(told, kept, hole - 1))
     if files.summary is not None:
         ends = {SUMMARY: files.summary.get("steps"), "metrics.jsonl": told, "rollouts/": kept, "checkpoints/": newest}
         if len(set(ends.values())) > 1:
@@ -64,11 +66,27 @@ def extent_of(files: RunFiles, attempts: int, findings: Findings) -> Extent:
     for version in no_line:
         findings.unfinished.append(f"the rollouts of version {version} are there, and the version was still being measured")
     gap = {version for version in range(newest + 1, last + 1) if version not in files.rollouts} - no_rows
-    moved = rollouts.files(rollouts.discarded_folder(files.path, attempts - 1)).keys()
-    if not gap or not gap <= moved:
+    moved = _moved(files, kept, attempts) if gap else {}
+    taken = [moved[version] for version in gap & moved.keys()]
+    if not taken or gap - moved.keys() - {told}:
         return Extent(last, no_rows, no_line)
-    findings.unfinished.append(f"attempt {attempts} was rewinding the run to version {newest}: the next start ends that")
+    findings.unfinished.append(f"attempt {max(taken) + 1} was rewinding the run to version {newest}: the next start ends that")
     return Extent(last, no_rows | gap, no_line, rewinding_to=newest)
+
+
+def _moved(files: RunFiles, kept: int, attempts: int) -> dict[int, int]:
+    """Return the versions that rewinds moved since version `kept`, the newest with rollouts, was made: version -> after which attempt.
+
+    A rewind that is cut short stays so while the next attempts start, and the one that ends it moves the rest to a folder of its own.
+    """
+    try:
+        made_by = rollouts.read_file(files.rollouts[kept], ("attempt",)).column("attempt").to_pylist() if kept in files.rollouts else []
+    except RunFolderError:  # told when the versions are read one by one
+        made_by = []
+    found: dict[int, int] = {}
+    for attempt in range(max([1, *filter(None, made_by[:1])]), attempts):
+        found |= dict.fromkeys(rollouts.files(rollouts.discarded_folder(files.path, attempt)), attempt)
+    return found
 
 
 def _far_off(versions: Collection[int]) -> set[int]:
