@@ -72,6 +72,10 @@ class RolloutError(RunError):
     """An engine failed to sample."""
 
 
+class GroupLostError(RolloutError):
+    """A group was sampled and is nowhere any more: what held it died, or cannot be reached."""
+
+
 class ReplyError(RunError):
     """One ask cannot be answered; others may be."""
 

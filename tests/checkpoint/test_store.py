@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -219,12 +220,43 @@ def test_what_its_writer_has_sealed_is_not_read_again(store):
     assert json.loads((final / "COMPLETE").read_text()) == digests(final, module._content(final)) | {"of-a-rank": [7, "digest"]}
 
 
-@pytest.mark.parametrize("sealed", [{"of-a-rank": [6, "digest"]}, {"gone": [7, "digest"]}])
-def test_a_seal_of_another_size_or_of_no_file_counts_for_nothing(store, sealed):
-    path = store.begin(WeightVersion(1))
+@pytest.mark.parametrize(
+    ("sealed", "told"), [({"of-a-rank": [6, "d"]}, "of-a-rank: .* 6 bytes, and here are 7"), ({"gone": [7, "d"]}, "gone: .*none")]
+)
+def test_what_was_sealed_and_is_not_here_as_it_was_is_no_checkpoint(store, monkeypatch, sealed, told):
+    monkeypatch.setattr(module, "VISIBLE_S", 0.05)
+    store.write(state(1), fill_with("weights"))
+    path = store.begin(WeightVersion(2))
     (path / "of-a-rank").write_text("weights")
-    store.commit(path, state(1), sealed)
+    with pytest.raises(CheckpointError, match=told):
+        store.commit(path, state(2), sealed)
     assert store.newest().state == state(1)
+
+
+def test_a_file_of_another_node_that_is_seen_a_little_later_is_waited_for(store, monkeypatch):
+    monkeypatch.setattr(module, "VISIBLE_S", 10.0)
+    path = store.begin(WeightVersion(1))
+    threading.Timer(0.3, lambda: (path / "of-a-rank").write_text("weights")).start()
+    store.commit(path, state(1), digests_of_weights(path))
+    assert store.newest().state == state(1)
+
+
+def digests_of_weights(folder):
+    """What a rank tells of a file that this node does not see yet."""
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "of-a-rank").write_text("weights")
+    return digests(elsewhere, [elsewhere / "of-a-rank"])
+
+
+def test_best_weights_of_a_lineage_that_was_left_are_moved_whole(store, tmp_path):
+    assert store.best_version() is None
+    for number in (3, 6):
+        store.write_best(state(number), fill_with(f"weights {number}"))
+        assert store.best_version() == number
+        store.set_best_aside(tmp_path / "lost")
+        assert store.best_version() is None
+        assert content(tmp_path / "lost" / "best") == f"weights {number}"
 
 
 @pytest.mark.parametrize("best", [False, True])

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import random
 import zlib
+from collections import Counter
 
 import pytest
 
@@ -13,7 +14,9 @@ from toolrl.controller.loop import Controller
 from toolrl.errors import (
     CheckpointError,
     DeadlineError,
+    DisagreementError,
     DivergedError,
+    GroupLostError,
     LearnerError,
     NothingToLearnError,
     PreemptedError,
@@ -590,6 +593,86 @@ def test_a_preempted_run_saves_what_is_live_and_another_goes_on_from_it(timing, 
     resumed = World(seed=timing + 100)
     train(resumed, steps=6, state=loop.state, staleness=1)
     assert used(world) + used(resumed) == list(range(6 * P))
+
+
+def preempted_at(world, loop, *moment):
+    """Ask the loop to stop when the world comes to a moment."""
+    enter = world.enter
+
+    def watched(what, number):
+        if (what, number) == moment:
+            loop.preempt()
+        enter(what, number)
+
+    world.enter = watched
+
+
+def test_a_signal_cuts_an_evaluation_short_and_the_version_is_saved():
+    world = World()
+    world.evaluator.evaluate = lambda version: asyncio.sleep(3600)
+    loop = controller(world, eval_every=1, state=RunState(version=1, draws_taken=P))  # the first evaluation is behind it
+    preempted_at(world, loop, "publish", 2)
+    with pytest.raises(PreemptedError, match="version 2 of 6 is saved"):
+        asyncio.run(asyncio.wait_for(loop.run(6), timeout=20))
+    assert [state.version for state in world.store.states] == [2]
+    assert "heldout/reward" not in world.sink.rows[2]
+
+
+def test_a_run_that_is_preempted_before_its_first_batch_has_nothing_to_save():
+    world = World()
+    loop = controller(world)
+    preempted_at(world, loop, "publish", 0)
+    with pytest.raises(PreemptedError, match="before anything was trained"):
+        asyncio.run(loop.run(6))
+    assert world.store.states == []
+
+
+def test_what_is_on_the_disk_already_is_not_saved_again():
+    world = World()
+    loop = controller(world, save_every=2)
+    preempted_at(world, loop, "save", 2)
+    with pytest.raises(PreemptedError, match="version 2 of 6 is saved"):
+        asyncio.run(loop.run(6))
+    assert [state.version for state in world.store.states] == [2]
+
+
+@pytest.mark.parametrize("timing", range(5))
+def test_a_draw_whose_group_was_lost_is_sampled_again_with_the_same_seeds(timing):
+    world, losses = World(seed=timing), [GroupLostError("its node is gone")] * 2
+    score = world.scorer.score
+
+    async def scored(group):
+        if group.draw == 4 and losses:
+            raise losses.pop()
+        return await score(group)
+
+    world.scorer.score = scored
+    train(world, steps=3)
+    assert used(world) == list(range(3 * P))
+    assert [number for what, number in world.journal if what == "sample"].count(4) == 3
+
+
+def test_a_draw_that_is_lost_again_and_again_ends_the_run():
+    world = World()
+
+    async def lost(group):
+        raise GroupLostError("its node is gone")
+
+    world.scorer.score = lost
+    with pytest.raises(GroupLostError, match="its node is gone"):
+        train(world, steps=3)
+    assert max(Counter(number for what, number in world.journal if what == "sample").values()) == 3
+
+
+def test_the_batch_behind_a_disagreement_is_kept_and_comes_again():
+    world = World(failures={("publish", 2): DisagreementError("engine-0 holds other weights")})
+    loop = controller(world)
+    with pytest.raises(DisagreementError):
+        asyncio.run(loop.run(4))
+    assert [(trained(batch), why.partition("\n")[0]) for batch, why in world.rollout_log.failed] == [
+        ([3, 4, 5], "engine-0 holds other weights")
+    ]
+    assert loop.failed is None, "what disagreed were weights, not the batch"
 
 
 def test_a_run_that_is_asked_to_stop_in_its_last_batch_ends_as_usual():

@@ -15,7 +15,7 @@ from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
 from toolrl.errors import ConfigError, LearnerError, PlacementError, RunFolderError
-from toolrl.monitor import rollouts
+from toolrl.monitor import rollouts, rundir
 from toolrl.monitor.lines import JsonlSink, read_lines
 from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.monitor.rundir import MAY_CHANGE, RunFolder, check
@@ -358,6 +358,29 @@ def test_a_resume_that_is_refused_over_a_kept_file_leaves_the_folder_as_it_was(t
     with pytest.raises(RunFolderError, match=r"prompt\.template differs from what was given now"):
         RunFolder(tmp_path, changed("run", steps=7), {"prompt.template": "b"})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_first_start_that_was_killed_at_once_keeps_nobody_out(tmp_path):
+    for name in (".lock", ".config.yaml.tmp"):
+        (tmp_path / name).write_text("half")
+    with RunFolder(tmp_path, CONFIG) as folder:
+        assert folder.attempt == 1
+
+
+def test_what_a_resume_changes_is_recorded_before_it_is_in_force(tmp_path, monkeypatch):
+    RunFolder(tmp_path, CONFIG).close()
+    whole = rundir.replace_text
+
+    def killed(path, text):
+        if path.name == "config.yaml":
+            raise KeyboardInterrupt
+        whole(path, text)
+
+    monkeypatch.setattr(rundir, "replace_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        RunFolder(tmp_path, changed("run", steps=7))
+    attempts = json.loads((tmp_path / "versions.json").read_text())["attempts"]
+    assert attempts[1]["changed"]["run.steps"]["to"] == 7
 
 
 @pytest.mark.parametrize("content", ["[]", '{"attempts": 3}', "", "[" * 20_000])

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from toolrl.errors import PreemptedError
+from toolrl.errors import LearnerLostError, PreemptedError
 from toolrl.pipelines.preemption import Preemption
 
 
@@ -47,6 +47,30 @@ def test_a_loop_that_does_not_end_in_time_is_given_up():
     preemption = Preemption(0.05)
     with pytest.raises(PreemptedError, match=r"no checkpoint was written within checkpoint\.preempt_timeout_s=0\.05 s"):
         asyncio.run(preemption.watch(run()))
+
+
+def test_a_run_that_fails_after_the_signal_is_preempted_all_the_same():
+    """Schedulers send the signal to every process of a job: an engine may be gone before the driver has saved."""
+
+    async def run():
+        asked = asyncio.Event()
+        preemption.ask(asked.set)
+        terminate()
+        await asked.wait()
+        assert preemption.signalled
+        raise LearnerLostError("rank 1 died\nits last lines")
+
+    preemption = Preemption(60)
+    with pytest.raises(PreemptedError, match=r"preempted, and the run failed before it was saved \(rank 1 died\); the same command"):
+        asyncio.run(preemption.watch(run()))
+
+
+def test_a_failure_without_a_signal_stays_what_it_is():
+    async def run():
+        raise LearnerLostError("rank 1 died")
+
+    with pytest.raises(LearnerLostError):
+        asyncio.run(Preemption(60).watch(run()))
 
 
 def test_a_cancellation_from_elsewhere_stays_one_and_the_former_handler_comes_back():

@@ -315,6 +315,39 @@ def test_an_engine_that_dies_in_a_push_breaks_it_and_the_push_is_made_again_with
     assert scene.learner.connected == [["engine-0", "engine-1"], ["engine-0"]]
 
 
+def test_a_core_that_dies_in_the_probe_costs_its_engine_and_not_the_run():
+    """What an actor tells of its dead core is no error of the push, but of sampling."""
+    scene = Scene(engines=2, replaced=True)
+    scene.publish(2)
+
+    def dies():
+        scene.engines[1].dead = True
+        scene.engines[1].trouble.clear()
+        return RolloutError("engine-1 died during probe")
+
+    scene.engines[1].trouble["probe"] = _Once(dies)
+    assert scene.publish(3).version == 3
+    assert scene.members.states == {"engine-0": "healthy", "engine-1": "dead"}
+
+
+def test_an_engine_that_was_replaced_while_others_finished_the_push_is_not_verified_by_it():
+    scene = Scene(engines=2, replaced=True)
+    scene.publish(2)
+
+    whole = scene.learner.probe
+
+    async def probe(sequences):
+        scene.members.lose(scene.engines[1], "a draw found it dead")
+        for event in (EngineEvent.RESTART, EngineEvent.STARTED):
+            scene.members.note(scene.engines[1], event)
+        return await whole(sequences)
+
+    scene.learner.probe = probe
+    scene.publish(3)
+    assert scene.members.states == {"engine-0": "healthy", "engine-1": "stale"}
+    assert scene.members.losses(scene.engines[1]) == 1
+
+
 def test_a_transfer_group_is_formed_again_only_when_members_change():
     scene = Scene(engines=2, replaced=True)
     scene.publish(1)

@@ -19,7 +19,7 @@ import ray
 
 from toolrl.actors.wait import fetch, one
 from toolrl.config.task import RewardConfig
-from toolrl.errors import RolloutError, RunError, ScoringError
+from toolrl.errors import GroupLostError, RunError, ScoringError
 from toolrl.protocols import Verifier
 from toolrl.reward.deadline import LateError, within
 from toolrl.reward.judge import judge_group
@@ -60,11 +60,11 @@ class RewardActor:
         return True
 
     def score(self, handles: Sequence[Any]) -> Judged:
-        """Judge the groups behind `handles`, up to the first that fails. Raises RolloutError where they cannot be fetched."""
+        """Judge the groups behind `handles`, up to the first that fails. Raises GroupLostError where they cannot be fetched."""
         try:
             groups = fetch("groups to score", list(handles), timeout_s=FETCH_SHARE * self._config.deadline_s)
         except RunError as error:  # told apart from a deadline of the verifier
-            raise RolloutError(str(error)) from error
+            raise GroupLostError(str(error)) from error
         judged: list[tuple[Verdict, ...]] = []
         for group in groups:
             verdicts = self._judge(group)

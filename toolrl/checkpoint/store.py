@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ BEST = "best"
 PREFIX = "version-"
 TMP = ".tmp-"
 OLD = ".old-"
+VISIBLE_S = 20.0
+"""How long a file that another node has written may take to be seen here: a network file system remembers for a while what is not there."""
 SPARE = 1.05
 """Times the size of the newest whole checkpoint: the room the next one is given, which is of the same size but for a few bytes."""
 
@@ -152,6 +155,18 @@ class CheckpointStore:
         path = self._folder / BEST
         return Checkpoint(path, self.verify(path)) if path.exists() else None
 
+    def best_version(self) -> WeightVersion | None:
+        """Return of which version the best weights are, None where there are none. Raises CheckpointError where they are damaged."""
+        found = self.best()
+        return None if found is None else found.state.version
+
+    def set_best_aside(self, target: Path) -> None:
+        """Move the best weights to `target`/best: they are of a lineage that was left. A crash leaves them whole, here or there."""
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target / BEST, ignore_errors=True)
+        (self._folder / BEST).rename(target / BEST)
+        sync(self._folder)
+
     def verify(self, path: Path) -> RunState:
         """Return the state of the checkpoint at `path` after reading all of it.
 
@@ -219,7 +234,7 @@ class CheckpointStore:
                 kept += 1
             else:
                 (path / MARK).unlink(missing_ok=True)
-                shutil.rmtree(path)
+                shutil.rmtree(path, ignore_errors=True)  # a reader on another node may hold a file; the next prune finds it
 
 
 def _warn(skipped: Sequence[str]) -> None:
@@ -237,10 +252,29 @@ def _content(folder: Path) -> list[Path]:
 
 
 def _sealed(folder: Path, known: Mapping[str, list[int | str]]) -> Seals:
-    """Seal every file of `folder` but those that are `known`, and return what all are."""
+    """Seal every file of `folder` but those that are `known`, and return what all are.
+
+    Raises:
+        CheckpointError: A known one is not here, or of another size, and stays so for a while: it was lost on the way.
+    """
+    end = time.monotonic() + VISIBLE_S
+    while wrong := [name for name, what in known.items() if _size(folder / name) != what[0]]:
+        if time.monotonic() > end:
+            got, expected = _size(folder / wrong[0]), known[wrong[0]][0]
+            raise CheckpointError(
+                f"{folder / wrong[0]}: a rank has written {expected} bytes, and here are {'none' if got is None else got}; run.dir must be "
+                "on a file system that every node shares"
+            )
+        time.sleep(VISIBLE_S / 20)
     names = {str(path.relative_to(folder)): path for path in _content(folder)}
-    known = {name: what for name, what in known.items() if name in names and names[name].stat().st_size == what[0]}
     return dict(sorted((dict(known) | seal(folder, (path for name, path in names.items() if name not in known))).items()))
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _write_synced(path: Path, text: str) -> None:

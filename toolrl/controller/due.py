@@ -26,5 +26,7 @@ def checkpoint_due(state: RunState, start: WeightVersion, config: CheckpointConf
 
 def require_end(state: RunState, steps: int) -> None:
     """Raise PreemptedError where a saved run is not at its last version."""
+    if state.version == 0:
+        raise PreemptedError("preempted before anything was trained: the same command begins anew")
     if state.version < steps:
         raise PreemptedError(f"preempted: version {state.version} of {steps} is saved, and the same command goes on from there")

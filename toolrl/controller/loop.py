@@ -31,16 +31,17 @@ from toolrl.controller.due import checkpoint_due, evaluation_due, require_end
 from toolrl.controller.parts import first_failure, part
 from toolrl.controller.rejoin import while_serving
 from toolrl.controller.report import batch_metrics, rates
+from toolrl.controller.rolling import Roller
 from toolrl.controller.stopwatch import Stopwatch
 from toolrl.controller.window import Window
 from toolrl.errors import (
     CheckpointError,
+    DisagreementError,
     DivergedError,
     LearnerError,
     NothingToLearnError,
     RolloutError,
     RunError,
-    ScoringError,
     WeightSyncError,
 )
 from toolrl.protocols import Engines, Evaluator, Learner, PromptSource, RolloutLog, Scorer, Sink, Store, Weights
@@ -97,11 +98,12 @@ class Controller:
         self._left_out = left_out or {}
         self._loop, self._evaluation, self._checkpoint = loop, evaluation, checkpoint
         self._sampling, self._algo = sampling, algo
-        self._prompts, self._engines, self._scorer = prompts, engines, scorer
+        self._roller = Roller(prompts, engines, scorer, sampling)
+        self._engines, self._scorer = engines, scorer
         self._learner, self._weights, self._evaluator = learner, weights, evaluator
         self._store, self._rollout_log, self._sink = store, rollout_log, sink
         self._watch = Stopwatch(clock)
-        self._start_version = state.version
+        self._start_version = self._saved = state.version
         self._writing: asyncio.Task[None] | None = None
         self._preempted = asyncio.Event()
 
@@ -127,7 +129,7 @@ class Controller:
 
     async def _train(self, steps: int, tasks: asyncio.TaskGroup) -> None:
         """Consumes groups in draw order; waits for each part in turn; is unblocked by the draws' tasks; produces versions."""
-        window = Window(self._loop, self.state.draws_taken, lambda n: tasks.create_task(self._roll_out(n), name=f"draw {n}"))
+        window = Window(self._loop, self.state.draws_taken, lambda n: tasks.create_task(self._roller.roll_out(n), name=f"draw {n}"))
         await self._start()
         while self.state.version < steps:
             window.fill(self.state.version, self._loop.prompts_per_batch, self._slots(steps))
@@ -137,7 +139,8 @@ class Controller:
                 break
             self._write(saved | await self._next_version(batch, window, steps, tasks))
         window.close()
-        await self._save()
+        if self.state.version != self._saved:
+            await self._save()
         require_end(self.state, steps)
 
     async def _batch_unless_preempted(self, window: Window) -> Batch | None:
@@ -155,7 +158,8 @@ class Controller:
         report, pushed = await self._learn_and_push(batch)
         metrics |= {**report.metrics, **pushed}
         await self._keep_rollouts(batch, report.trained, tasks)
-        return metrics | (await self._evaluate() if evaluation_due(self.state.version, self._evaluation.every, steps) else {})
+        due = evaluation_due(self.state.version, self._evaluation.every, steps)
+        return metrics | (await self._evaluate(last=self.state.version == steps) if due else {})
 
     async def _start(self) -> None:
         """Push before the first rollout: after a resume the engines hold other weights than the learner. Version 0 is also measured."""
@@ -163,23 +167,6 @@ class Controller:
         if self.state.version == 0:
             self._write(metrics | await self._evaluate())
         self._watch.lap()
-
-    async def _roll_out(self, number: int) -> ScoredGroup:
-        """Consumes one draw; waits for the engines, then for the scorer; is unblocked by them alone; produces a group for the window."""
-        with part(RunError, f"prompts, at draw {number}"):
-            draw = self._prompts.draw(number)
-        with part(RolloutError, f"engines, sampling draw {number}"):
-            group = await self._engines.sample(draw, self._sampling)
-        if group.draw != number or len(group.completion_tokens) != self._sampling.n:
-            raise RolloutError(
-                f"engine {group.engine} answered draw {number} with {len(group.completion_tokens)} completions of draw {group.draw}; "
-                f"expected {self._sampling.n}"
-            )
-        with part(ScoringError, f"scorer, verifying draw {number}"):
-            scored = await self._scorer.score(group)
-        if len(scored.verdicts) != self._sampling.n:
-            raise ScoringError(f"the scorer gave draw {number} {len(scored.verdicts)} verdicts; expected {self._sampling.n}")
-        return scored
 
     def _slots(self, steps: int) -> int:
         """Slots, but none for a batch after the last."""
@@ -220,11 +207,14 @@ class Controller:
                 report: StepReport = await self._learner.step(batch)
             except DivergedError as error:
                 self.failed = batch
-                with part(RunError, f"rollout log, keeping the batch of version {batch.version}"):
-                    await self._rollout_log.keep_failed(batch, str(error))
+                await self._keep_failed(batch, error)
                 raise
         version = WeightVersion(batch.version + 1)
-        pushed = await self._publish(version)
+        try:
+            pushed = await self._publish(version)
+        except DisagreementError as error:
+            await self._keep_failed(batch, error)
+            raise
         self.state = replace(
             self.state,
             version=version,
@@ -232,6 +222,11 @@ class Controller:
             optimizer_steps=report.optimizer_steps,
         )
         return report, pushed
+
+    async def _keep_failed(self, batch: Batch, error: RunError) -> None:
+        """Keep a batch behind which something is wrong, for a replay."""
+        with part(RunError, f"rollout log, keeping the batch of version {batch.version}"):
+            await self._rollout_log.keep_failed(batch, str(error))
 
     async def _publish(self, version: WeightVersion) -> dict[str, float]:
         with self._watch.stage("push"), part(WeightSyncError, f"weights, pushing version {version}"):
@@ -255,12 +250,16 @@ class Controller:
             await self._writing
             self._writing = None
 
-    async def _evaluate(self) -> dict[str, float]:
-        """Measure the live version. The loop waits here, so nothing is pushed meanwhile; new draws wait too, so its time is its own."""
+    async def _evaluate(self, *, last: bool = False) -> dict[str, float]:
+        """Measure the live version. The loop waits here, so nothing is pushed meanwhile; new draws wait too, so its time is its own.
+
+        `preempt` cuts it short: the time that is left is for the checkpoint. What ends with the `last` version is measured all the same.
+        """
         if self._evaluator is None:
             return {}
         with self._watch.stage("eval"), part(RunError, f"evaluation of version {self.state.version}"):
-            measured = await while_serving(self._evaluator.evaluate(self.state.version), self._weights, self._publish_again)
+            evaluating, given_up = self._evaluator.evaluate(self.state.version), None if last else self._preempted
+            measured = await while_serving(evaluating, self._weights, self._publish_again, given_up=given_up)
         metrics = dict(measured or {})
         reward = metrics.get("heldout/reward")
         if reward is not None and (self.state.best_heldout is None or reward > self.state.best_heldout):
@@ -273,6 +272,7 @@ class Controller:
             await self._rollouts_written()
             with part(CheckpointError, f"store, saving version {self.state.version}"):
                 metrics = await self._store.save(self.state)
+        self._saved = self.state.version
         return dict(metrics)
 
     def _write(self, metrics: dict[str, float]) -> None:

@@ -85,7 +85,7 @@ class SupervisedLoop:
         self._learner, self._weights, self._evaluator = learner, weights, evaluator
         self._store, self._sink = store, sink
         self._watch = Stopwatch(clock)
-        self._start_version = state.version
+        self._start_version = self._saved = state.version
         self._preempted = False
 
     def preempt(self) -> None:
@@ -107,7 +107,8 @@ class SupervisedLoop:
             trained = await self._step()
             due = evaluation_due(self.state.version, self._evaluation.every, steps)
             self._write(saved | trained | (await self._measure() if due else {}))
-        await self._save()
+        if self.state.version != self._saved:
+            await self._save()
         require_end(self.state, steps)
         return self.state
 
@@ -144,7 +145,9 @@ class SupervisedLoop:
 
     async def _save(self) -> dict[str, float]:
         with self._watch.stage("checkpoint"), part(CheckpointError, f"store, saving version {self.state.version}"):
-            return dict(await self._store.save(self.state))
+            metrics = dict(await self._store.save(self.state))
+        self._saved = self.state.version
+        return metrics
 
     def _write(self, metrics: dict[str, float]) -> None:
         lap = self._watch.lap()

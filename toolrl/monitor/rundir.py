@@ -38,7 +38,7 @@ from toolrl.config.sft import SftConfig
 from toolrl.config.yamlfile import read_yaml
 from toolrl.errors import ConfigError, RunFolderError, UserError
 from toolrl.monitor import environment, rollouts
-from toolrl.monitor.durable import replace_text
+from toolrl.monitor.durable import aside_of, replace_text
 from toolrl.monitor.jsonfile import read_object
 from toolrl.monitor.lines import read_lines, write_lines
 from toolrl.monitor.readable import VERSIONS, read_attempts, require_readable
@@ -92,10 +92,12 @@ class RunFolder:
         except BaseException:
             self.close()
             raise
+        if resumed := (path / CONFIG).exists():  # what changed is recorded before it is in force: a crash in between does no harm then
+            attempt = self._record_attempt(changed)
         replace_text(path / CONFIG, to_yaml(config))
         for name, text in (keeps or {}).items():
             self.keep(name, text)
-        self.attempt = self._record_attempt(changed)
+        self.attempt = attempt if resumed else self._record_attempt(changed)
         """1 for the first start of the run, counting up."""
 
     @property
@@ -123,12 +125,17 @@ class RunFolder:
         """What came of the run."""
         return self.path / "summary.json"
 
+    @property
+    def lost(self) -> Path:
+        """Where what the attempt before this one made beyond its newest checkpoint is moved to."""
+        return rollouts.discarded_folder(self.path, self.attempt - 1)
+
     def rewind(self, version: WeightVersion) -> Path | None:
         """Move rollouts and metric lines beyond checkpoint `version` to `discarded/`; returns where to, None where there were none.
 
         At version 0 the run starts anew and measures the start again, so that line goes too.
         """
-        target = rollouts.discarded_folder(self.path, self.attempt - 1)
+        target = self.lost
         lines = read_lines(self.metrics)
         kept = [line for line in lines if 0 < version >= line["version"]]
         for unfinished in self.rollouts.glob(".*.tmp"):  # of an attempt that was killed: no one writes it any more
@@ -217,7 +224,8 @@ def check(path: Path, config: RlConfig | SftConfig) -> dict[str, tuple[Any, Any]
     if not path.is_dir():
         raise RunFolderError(f"run.dir: {path} is a file; name another folder")
     if not (path / CONFIG).exists():
-        if unknown := sorted(entry.name for entry in path.iterdir() if entry.name != LOCK):
+        begun = {LOCK, aside_of(path / CONFIG).name}  # what a first start leaves that was killed at once
+        if unknown := sorted(entry.name for entry in path.iterdir() if entry.name not in begun):
             raise RunFolderError(f"run.dir: {path} holds no run, but {', '.join(unknown[:3])}; name another folder")
         return {}
     known, written = settings(type(config)), _read_config(path / CONFIG)

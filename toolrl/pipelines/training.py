@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,16 @@ from toolrl.calls.render import render_completion
 from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.config.schema import RlConfig
 from toolrl.controller.loop import Controller
-from toolrl.errors import DeadlineError, DisagreementError, DivergedError, LearnerLostError, RolloutError, RunError, WeightSyncError
+from toolrl.errors import (
+    DeadlineError,
+    DisagreementError,
+    DivergedError,
+    GroupLostError,
+    LearnerLostError,
+    RolloutError,
+    RunError,
+    WeightSyncError,
+)
 from toolrl.evaluation.heldout import HeldoutEvaluator
 from toolrl.monitor.outcomes import LEFT_OUT
 from toolrl.monitor.prompts import write_prompts
@@ -39,6 +50,8 @@ from toolrl.pipelines.sinks import open_sinks
 from toolrl.pipelines.store import RunStore, export_final
 from toolrl.types import Batch, RunState, Sampling
 
+FETCH_S = 600.0
+"""Longest wait for groups that are to be written down; they are there already, on some node."""
 PROBE_TOKENS = 1024
 """Most tokens of a probe sequence: enough to meet every weight, few enough to run after each push."""
 
@@ -91,10 +104,16 @@ class TrainingRun:
 
     async def _load(self, newest: Checkpoint | None, start: float) -> None:
         """Bring the learner and the folder to a checkpoint; None: to the start."""
-        version = newest.state.version if newest else RunState().version
+        state = newest.state if newest else RunState()
         if newest:
             await self._fleet.group.load(newest.path, timeout_s=self._config.checkpoint.timeout_s)
-        print(closing.started(time.monotonic() - start, self._folder.rewind(version)), flush=True)
+        moved = self._folder.rewind(state.version)
+        print(closing.started(time.monotonic() - start, moved), flush=True)
+        if self._config.checkpoint.best and (said := await self._run_store().mend_best(state, self._folder.lost)):
+            print(said, flush=True)
+
+    def _run_store(self) -> RunStore:
+        return RunStore(self._store, self._fleet.group, self._inputs.template, self._config.checkpoint)
 
     async def _attempt(self, state: RunState) -> None:
         """Train from `state` to the end of the run."""
@@ -115,11 +134,11 @@ class TrainingRun:
                 learner=fleet.learner,
                 weights=publisher,
                 evaluator=_evaluator(config, inputs, fleet.pool, self._scorer),
-                store=fleet.store(RunStore(self._store, fleet.group, inputs.template, config.checkpoint), publisher),
+                store=fleet.store(self._run_store(), publisher),
                 rollout_log=RolloutWriter(
                     folder.rollouts,
                     keep=config.monitor.rollouts,
-                    fetch=lambda handles: objects("groups to log", handles, timeout_s=config.engine.sample_timeout_s, error=RolloutError),
+                    fetch=_to_log,
                     attempt=folder.attempt,
                 ),
                 sink=sinks,
@@ -140,11 +159,11 @@ class TrainingRun:
     def _require_recoverable(self, error: RunError) -> None:
         """Raise `error` where another attempt would not help, is not wanted, or would be one too many."""
         config = self._config.run
-        lost = isinstance(error, LearnerLostError)
+        lost = isinstance(error, LearnerLostError | GroupLostError)
         diverged = isinstance(error, DivergedError | DisagreementError) and config.on_divergence == "rewind"
         # On shared GPUs no engine is replaced by itself: all are made anew together with the learner.
         shared = self._config.cluster.colocated and type(error) in (RolloutError, WeightSyncError, DeadlineError)
-        if not (lost or diverged or shared):
+        if self._preemption.signalled or not (lost or diverged or shared):
             raise error
         if self._rewinds == config.max_rewinds:
             error.add_note(f"rewound {self._rewinds} times already (run.max_rewinds); the same command goes on from the newest checkpoint")
@@ -153,7 +172,7 @@ class TrainingRun:
 
     async def _begin_anew(self, failure: RunError) -> Checkpoint | None:
         """Make the learner anew, and count another attempt; returns the checkpoint to go on from."""
-        newest = self._store.newest()
+        newest = await asyncio.to_thread(self._store.newest)  # every byte is read, and a signal wants to be heard meanwhile
         print(closing.rewinding(failure, newest, self._rewinds, self._config.run.max_rewinds), flush=True)
         self._folder.begin_attempt(str(failure))
         if self._fleet.turns is None:
@@ -163,6 +182,14 @@ class TrainingRun:
             self._fleet = await self._new_fleet()
             await self._fleet.start()
         return newest
+
+
+async def _to_log(handles: Sequence[Any]) -> list[Any]:
+    """Return groups that are to be written down. Raises GroupLostError: their draws are made again, from the newest checkpoint."""
+    try:
+        return await objects("groups to log", handles, timeout_s=FETCH_S, error=GroupLostError)
+    except DeadlineError as error:
+        raise GroupLostError(str(error)) from error
 
 
 def _draws_of(batch: Batch) -> list[int]:

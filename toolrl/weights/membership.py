@@ -16,6 +16,7 @@ pushes that broke: a transfer group is good for one generation. Belongs to one e
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
@@ -92,6 +93,7 @@ class Membership(Generic[E]):
         self._states = dict.fromkeys(self._engines, EngineState.STALE)
         self._given_up: dict[str, str] = {}
         self._ends: dict[str, str] = {}
+        self._losses = Counter[str]()
         self._minimum = minimum
         self._changed = asyncio.Event()
         self.generation = 0
@@ -117,6 +119,8 @@ class Membership(Generic[E]):
         before = self._states[engine.name]
         after = RULES[before, event]
         self._states[engine.name] = after
+        if event is EngineEvent.LOST:
+            self._losses[engine.name] += 1
         if event is EngineEvent.BROKEN or (before in PRESENT) != (after in PRESENT):
             self.generation += 1
         if before is not after:
@@ -132,6 +136,10 @@ class Membership(Generic[E]):
         """Take an engine out: it is dead, whatever it says later, and `why` is what `last_end` tells of it."""
         self._ends[engine.name] = why
         self.note(engine, EngineEvent.LOST)
+
+    def losses(self, engine: Named) -> int:
+        """Return how often an engine was lost."""
+        return self._losses[engine.name]
 
     def last_end(self, engine: Named) -> str:
         """Return why an engine was lost, the last time that it was."""

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolrl.config.schema import WeightsConfig
-from toolrl.errors import DeadlineError, DisagreementError, LearnerLostError, ToolRLError, WeightSyncError
+from toolrl.errors import DeadlineError, DisagreementError, LearnerLostError, RolloutError, ToolRLError, WeightSyncError
 from toolrl.types import PushReport, WeightVersion
 from toolrl.weights.gate import Gate
 from toolrl.weights.manifest import Manifest, differences
@@ -97,23 +97,26 @@ class Publisher(Generic[E]):
         Raises:
             DisagreementError: Engine and learner disagree.
             LearnerLostError: The learner did not answer in time.
-            WeightSyncError, DeadlineError: An engine failed or did not answer in time, and it is not replaced, or too often.
+            WeightSyncError, DeadlineError, RolloutError: An engine failed or did not answer in time, and it is not replaced, or too often.
         """
         for attempt in count(1):
             await self._members.until_present(None)
             self._engines = self._members.present
+            losses = [self._members.losses(engine) for engine in self._engines]
             try:
                 report = await self._push(version)
             except (LearnerLostError, DisagreementError):
                 self._members.note_all(self._engines, EngineEvent.BROKEN)
                 raise
-            except (WeightSyncError, DeadlineError) as failure:
+            except (WeightSyncError, DeadlineError, RolloutError) as failure:  # the last: what an engine's core says when it dies
                 await self._sort_out()
                 if attempt >= self._attempts:
                     raise
                 logger.warning("push of version %d broke, and is made again (%d of %d): %s", version, attempt, self._attempts, failure)
             else:
-                self._members.note_all(self._engines, EngineEvent.VERIFIED)
+                # One that was replaced meanwhile bears the same name, and holds the start model.
+                same = [e for e, before in zip(self._engines, losses, strict=True) if self._members.losses(e) == before]
+                self._members.note_all(same, EngineEvent.VERIFIED)
                 self._gate.open()
                 return report
         raise AssertionError
