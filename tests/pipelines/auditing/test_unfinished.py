@@ -4,10 +4,14 @@ import fcntl
 import itertools
 import json
 import shutil
+import time
 
 import pytest
 
 from toolrl.errors import DivergedError
+from toolrl.pipelines import audit_run
+from toolrl.pipelines.auditing import files
+from toolrl.pipelines.auditing.findings import Findings
 
 MOMENTS = [
     *itertools.product(("step", "publish", "commit", "log", "logged", "metrics", "told"), (1, 2, 5)),
@@ -164,6 +168,84 @@ def test_a_run_in_progress_is_seen_as_it_would_be_had_it_been_killed(cut, tools)
         "in progress (process 7 on host): this is a moment of it",
         "the rollouts of version 7 are there, and the version was still being measured",
     ]
+
+
+@pytest.fixture
+def in_progress(run):
+    """A driver has the run, which has just ended but for its summary; nothing says so yet."""
+    (run / "summary.json").unlink()
+    with (run / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield run
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Do something just before a part of the audit begins."""
+
+    def before(part, act):
+        original = getattr(audit_run, part, None) or getattr(files, part)
+        module = audit_run if hasattr(audit_run, part) else files
+
+        def first(*args, **options):
+            act()
+            return original(*args, **options)
+
+        monkeypatch.setattr(module, part, first)
+
+    return before
+
+
+@pytest.mark.parametrize("gone", [lambda path: shutil.rmtree(path), lambda path: (path / "COMPLETE").unlink()])
+def test_a_checkpoint_that_a_driver_prunes_meanwhile_is_not_damaged(in_progress, tools, meanwhile, gone):
+    meanwhile("check_checkpoints", lambda: gone(in_progress / "checkpoints" / "version-00000002"))
+    assert tools.audited(in_progress, deep=True).findings.problems == []
+
+
+def test_best_weights_that_a_driver_replaces_meanwhile_are_not_damaged(in_progress, tools, monkeypatch):
+    """The new ones are there when the files of the old ones have been read."""
+    best, read = in_progress / "checkpoints" / "best", files.Saved.damage
+    state = json.loads((best / "state.json").read_text())
+
+    def replaced_while_read(saved):
+        damage = read(saved)
+        if saved.path == best:
+            (best / "state.json").write_text(json.dumps(state | {"version": 9}))
+            return damage or "weights was changed or cut"
+        return damage
+
+    monkeypatch.setattr(files.Saved, "damage", replaced_while_read)
+    assert tools.audited(in_progress, deep=True).findings.problems == []
+
+
+def test_one_that_is_damaged_under_a_driver_is_told(in_progress, tools):
+    (in_progress / "checkpoints" / "version-00000002" / "weights").write_bytes(b"v" * 100)
+    assert [(p.kind, p.version) for p in tools.audited(in_progress, deep=True).findings.problems] == [("damaged checkpoint", 2)]
+
+
+def test_a_run_that_ends_while_it_is_looked_at_has_not_ended(in_progress, tools, meanwhile):
+    """The checkpoint of version 8 and the summary are written when the checkpoints have been looked at."""
+    last, aside = in_progress / "checkpoints" / "version-00000008", in_progress / "aside"
+    last.rename(aside)
+
+    def end():
+        if aside.exists():
+            aside.rename(last)
+            (in_progress / "summary.json").write_text('{"steps": 8}')
+
+    meanwhile("MetricLines", end)
+    report = tools.audited(in_progress)
+    assert (report.findings.problems, report.standing) == ([], "in progress")
+
+
+def test_a_run_of_many_versions_is_looked_at_in_no_time(tmp_path):
+    """The newest line is known, and not looked for again with every version: 10,000 of them took seconds."""
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(f'{{"version": {version}}}\n' for version in range(10_000)))
+    with files.MetricLines(path, Findings()) as lines:
+        start = time.process_time()
+        assert {lines.newest for _ in range(10_000)} == {9_999}
+        assert time.process_time() - start < 0.5
 
 
 def test_a_run_that_has_just_begun_is_clean(cut, tools):

@@ -1,7 +1,7 @@
 """The folder of a run as an audit finds it, at one moment.
 
-checkpoints, then metrics.jsonl, then rollouts/: the order in which a driver is never ahead of what was looked at before, so that a run
-in progress is seen as it would be had it been killed.
+summary.json, then checkpoints, then metrics.jsonl, then rollouts/: the order in which a driver is never ahead of what was looked at
+before, so that a run in progress is seen as it would be had it been killed.
 """
 
 from __future__ import annotations
@@ -35,6 +35,13 @@ class Saved:
     version: int
     """By its name; of the best one by its state."""
     state: Mapping[str, Any]
+
+    def is_there(self) -> bool:
+        """Whether it still is: a driver removes the oldest, and replaces the best."""
+        try:
+            return (self.path / MARK).exists() and bool(json.loads((self.path / STATE).read_text(encoding="utf-8")) == self.state)
+        except (OSError, ValueError, RecursionError):
+            return (self.path / MARK).exists()
 
     def damage(self) -> str:
         """Read all of it, and return how it differs from what was written, an empty text where it does not."""
@@ -83,7 +90,7 @@ def look(path: Path, findings: Findings) -> RunFiles:
     if (path / DIGEST).exists():
         raise RunFolderError(f"{path}: a run of `toolrl sft`, which draws nothing to account for; give the run.dir of a `toolrl rl`")
     config = load(RlConfig, [str(path / CONFIG)])
-    driver = _driver(path / LOCK)
+    driver, summary = _driver(path / LOCK), _summary(path / SUMMARY)
     folders = sorted((path / "checkpoints").glob(f"{PREFIX}*"))
     saved = [found for folder in folders if (found := _saved(folder, findings)) is not None]
     best = _saved(path / "checkpoints" / BEST, findings)
@@ -92,7 +99,7 @@ def look(path: Path, findings: Findings) -> RunFiles:
     if driver:
         files = {version: file for version, file in files.items() if version <= lines.newest + 1}
     unmarked = tuple(folder.name for folder in folders if not (folder / MARK).exists())
-    return RunFiles(path, config, driver, tuple(saved), best, unmarked, lines, files, _summary(path / SUMMARY))
+    return RunFiles(path, config, driver, tuple(saved), best, unmarked, lines, files, summary)
 
 
 def _driver(lock: Path) -> str:

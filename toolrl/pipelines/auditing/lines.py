@@ -30,6 +30,8 @@ class MetricLines:
     def __init__(self, path: Path, findings: Findings) -> None:
         self.torn = False
         """Whether a crash tore the last line, or a driver is at it."""
+        self.newest = -1
+        """The last version that has a line; -1 where none has."""
         self._offsets: dict[int, int] = {}
         self._file: IO[bytes] | None = None
         try:
@@ -40,11 +42,6 @@ class MetricLines:
             raise RunFolderError(f"{path}: not readable ({error.strerror}); put back the file that the run wrote") from error
         if self._file is not None:
             self._index(self._file, findings)
-
-    @property
-    def newest(self) -> int:
-        """The last version that has a line; -1 where none has."""
-        return max(self._offsets, default=-1)
 
     @property
     def versions(self) -> Collection[int]:
@@ -67,7 +64,7 @@ class MetricLines:
             self._file.close()
 
     def _index(self, file: IO[bytes], findings: Findings) -> None:
-        offset, last = 0, -1
+        offset = 0
         for number, text in enumerate(file, start=1):
             self.torn = not text.endswith(b"\n")
             version = None if self.torn else _version_of(text)
@@ -78,11 +75,11 @@ class MetricLines:
             elif version in self._offsets:
                 findings.problem("doubled line", f"version {version}: has a second line in metrics.jsonl, line {number}", version=version)
             else:
-                if version < last:
-                    message = f"version {version}: its line in metrics.jsonl, line {number}, stands after that of version {last}"
+                if version < self.newest:
+                    message = f"version {version}: its line in metrics.jsonl, line {number}, stands after that of version {self.newest}"
                     findings.problem("line out of order", message, version=version)
                 self._offsets[version] = offset
-                last = max(last, version)
+                self.newest = max(self.newest, version)
             offset += len(text)
 
 
