@@ -23,6 +23,18 @@ class Accident:
     settings: tuple[str, ...] = ()
     """Settings that the accident needs."""
 
+    @property
+    def first_code(self):
+        """The exit code of the start that it strikes; None: any but 0."""
+        if self.where in ("engine", "rank", "reward"):
+            return 0
+        return {"die": -9, "cut": -9, "term": 75}.get(self.how)
+
+    @property
+    def exact(self):
+        """Whether the run ends with the weights of an undisturbed one: one engine, in step, and no batch left out."""
+        return "engine.num=2" not in self.settings and self.how != "nan"
+
 
 QUICK_HEALTH = ("engine.health_every_s=2", "engine.health_timeout_s=8", "weights.timeout_s=10")
 TWO_ENGINES = ("engine.num=2", "cluster.num_cpus=4", "engine.threads=1", "loop.max_staleness=1")
@@ -72,8 +84,9 @@ def children_of(pid):
     return found
 
 
-def strike(how):
-    """Kill or stop this process, or vLLM's core below it."""
+def strike(how, mark):
+    """Kill or stop this process, or vLLM's core below it, and leave `mark`."""
+    Path(mark).write_text(str(os.getpid()))
     targets = [os.getpid()]
     if how.endswith("core"):
         targets = [pid for pid in children_of(os.getpid()) if b"EngineCore" in Path(f"/proc/{pid}/cmdline").read_bytes()]
@@ -81,20 +94,20 @@ def strike(how):
         os.kill(pid, signal.SIGSTOP if how.startswith("hang") else signal.SIGKILL)
 
 
-def arm_engine(actor, point, how):
+def arm_engine(actor, point, how, mark):
     """Let the actor of an engine be struck when it next runs `point` of its engine."""
     engine = actor._engine
     whole = getattr(engine, point)
 
     async def struck(*arguments, **options):
         setattr(engine, point, whole)
-        strike(how)
+        strike(how, mark)
         return await whole(*arguments, **options)
 
     setattr(engine, point, struck)
 
 
-def arm_rank(actor, point, how):
+def arm_rank(actor, point, how, mark):
     """Let a learner rank be struck when it next runs `point` of its trainer or of its sender."""
     owner = actor._sender if point == "send" else actor._learner._ready
     whole = getattr(owner, point)
@@ -102,21 +115,22 @@ def arm_rank(actor, point, how):
     def struck(*arguments, **options):
         setattr(owner, point, whole)
         if how == "nan":
+            Path(mark).write_text(str(os.getpid()))
             loss, *rest = arguments
             return whole(loss * float("nan"), *rest, **options)
-        strike(how)
+        strike(how, mark)
         return whole(*arguments, **options)
 
     setattr(owner, point, struck)
 
 
-def arm_reward(actor, point, how):
+def arm_reward(actor, point, how, mark):
     """Let a reward worker be struck when it next judges."""
     whole = actor._verifier
 
     def struck(prompt, text):
         actor._verifier = whole
-        strike(how)
+        strike(how, mark)
         return whole(prompt, text)
 
     actor._verifier = struck

@@ -1,6 +1,7 @@
 """`toolrl` with accidents: python inject.py ACCIDENT[+ACCIDENT…] SEED MARK arguments of toolrl …
 
-Each happens once: it leaves the file MARK-n, n counting from 1, and a run that is started again with the file there does not have it.
+Each happens once: where it strikes it leaves the file MARK-n, n counting from 1, and a run that is started again with the file there does
+not have it.
 """
 
 import asyncio
@@ -40,21 +41,23 @@ class Injector:
         chance = random.Random(f"{name}/{seed}")
         self.version, self.which, self.share = chance.randint(2, 4), chance.randrange(1000), chance.random()
         self.version -= self.version % 2 if self.accident.point in ("saving", "marking", "save", "evaluating") else 0
-        self.controller = self.group = None
+        self.controller = None
+        self.armed = False
         self.engines, self.workers = [], []
 
     def due(self):
-        """Whether the moment has come; the file says so from then on."""
-        if self.mark.exists() or self.controller is None or self.controller.state.version < self.version:
+        """Whether the moment has come, which it does once."""
+        if self.armed or self.mark.exists() or self.controller is None or self.controller.state.version < self.version:
             return False
-        self.mark.write_text(f"version {self.controller.state.version}")
+        self.armed = True
         return True
 
     async def arm(self, actor, how):
-        await asyncio.wait_for(_awaited(actor.__ray_call__.remote(how, self.accident.point, self.accident.how)), 30)
+        await asyncio.wait_for(_awaited(actor.__ray_call__.remote(how, self.accident.point, self.accident.how, str(self.mark))), 30)
 
     def own_end(self):
         """End the driver as the accident says."""
+        self.mark.write_text("driver")
         if self.accident.how == "cut":
             newest = max((self.run / "checkpoints").glob("version-*"))
             victim = max((path for path in newest.rglob("*.pt")), key=lambda path: path.stat().st_size)
@@ -66,9 +69,11 @@ class Injector:
         if self.accident.where == "driver" and self.accident.point == name and self.due():
             self.own_end()
         if self.accident.where == "cluster" and self.accident.point == name and self.due():
-            subprocess.run(["pkill", "-KILL", "-P", str(os.getpid()), "raylet"], check=False)
+            subprocess.run(["pkill", "-KILL", "-P", str(os.getpid()), "raylet"], check=True)
+            self.mark.write_text("raylet")
         if self.accident.where == "disk" and self.accident.point == name and self.due():
             fill(self.run)
+            self.mark.with_name(self.mark.name).write_text("")  # of no bytes: there is no room for more
 
 
 def fill(folder):

@@ -27,8 +27,6 @@ SETTINGS = (
 LIMIT_S = 300.0
 """Hard limit of one start."""
 WEIGHTS_BOUND = 1e-4
-SAMPLED = ("version", "seed", "tokens", "reward")
-"""What must be the same of each completion."""
 AT_THE_START, IN_A_SAVE, AT_THE_END = 0.25, 0.3, 0.1
 """Shares of the kills: while the run starts, while a checkpoint is written, after the last batch; the others come at any time between."""
 
@@ -106,7 +104,7 @@ def kill(number, moment, run, place):
     """Start the run, kill its driver at `moment`, and return a line of the report."""
     watched = place.start(f"start-{number}", *SETTINGS, f"run.dir={run}")
     end = watched.started + LIMIT_S
-    while not reached(moment, run, watched) and watched.driver.running() and time.monotonic() < end:
+    while not (came := reached(moment, run, watched)) and watched.driver.running() and time.monotonic() < end:
         threading.Event().wait(0.002)
     threading.Event().wait(moment.delay_s)
     alive = watched.driver.running()
@@ -117,6 +115,8 @@ def kill(number, moment, run, place):
     state = {"stage": stage(run, watched, family), "made": max((line["version"] for line in lines(run)), default=None)}
     left = watched.end()
     problems = problems_of(left)
+    if not came and alive:
+        problems.append(f"it did not come to that within {LIMIT_S:g} s:\n{watched.text[-2000:]}")
     if not alive:
         problems.append(f"it had ended before:\n{watched.text[-2000:]}")
     return {"kill": number, **asdict(moment), "at_s": round(seconds, 2), **state, **left, "problems": problems}

@@ -1,8 +1,8 @@
 """Every accident, by seed, in a real run each: `make chaos`, or python matrix.py [--seeds 0 1] [--only WORDS] [--report FILE].
 
-A case passes if the run ends at its step count (started again where the accident ended the driver, as a launcher does; one of an engine, a
-rank or a reward worker must not), `toolrl audit` finds nothing, no process of it is left 30 s later, and the held-out reward at the end is
-that of the undisturbed run to within noise.
+A case passes if the accident struck, the run ends at its step count (started again where the accident ended the driver, as a launcher does;
+one of an engine, a rank or a reward worker must not), `toolrl audit --deep` finds nothing, no process of it is left 30 s later, the reward
+on held-out prompts is at the end that of the undisturbed run to within noise, and, where only time was lost, the weights are to 1e-4.
 """
 
 import argparse
@@ -18,11 +18,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from accidents import ACCIDENTS
+from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
 from driver import Driver, wait_until
 
 HERE = Path(__file__).parent
+WEIGHTS = "model.safetensors"
 STEPS = 6
 BASE = (
     "conf/demo.yaml", f"run.steps={STEPS}", "loop.prompts_per_batch=8", "sampling.n=4", "eval.every=0", "eval.prompts=64",
@@ -32,8 +34,7 @@ LIMIT_S = 240
 """Hard limit of one start of a run; past it the case has hung."""
 STARTS = 4
 """Starts that a case may take."""
-SURVIVED = ("engine", "rank", "reward")
-"""Where an accident must not end the driver."""
+WEIGHTS_BOUND = 1e-4
 NOISE = 3
 """Standard errors of a held-out reward that its end may be away from the undisturbed one's."""
 DISK = "16m"
@@ -54,13 +55,13 @@ def run_case(name, seed, folder, reference=None):
         problems += left
     if codes[-1] != 0:
         problems.append(f"never ended: exit codes {codes}")
-    if name and ACCIDENTS[name].where in SURVIVED and len(codes) > 1:
-        problems.append(f"it ended the driver: exit codes {codes}")
+    if name and not (codes[0] == ACCIDENTS[name].first_code or (ACCIDENTS[name].first_code is None and codes[0] != 0)):
+        problems.append(f"exit codes {codes}, expected {ACCIDENTS[name].first_code} first")
     if name and not mark.with_name("struck-1").exists():
         problems.append("the accident did not happen")
     result = {"accident": name, "seed": seed, "codes": codes, "seconds": round(time.monotonic() - started, 1)}
     if codes[-1] == 0:
-        problems += _audit(run)
+        problems += _audit(run) + _traces(run, name)
         summary = json.loads((run / "summary.json").read_text())
         result |= {"steps": summary["steps"], "heldout": summary["heldout_reward_after"], "attempts": _attempts(run)}
         if summary["steps"] != STEPS:
@@ -69,6 +70,10 @@ def run_case(name, seed, folder, reference=None):
             noise = NOISE * math.hypot(summary["heldout_stderr_after"], reference["stderr"])
             if abs(result["heldout"] - reference["heldout"]) > noise:
                 problems.append(f"held-out reward {result['heldout']:.3f}, undisturbed {reference['heldout']:.3f}")
+            if ACCIDENTS[name].exact:
+                result["weights_differ"] = _difference(run / "final" / WEIGHTS, Path(reference["weights"]))
+                if not result["weights_differ"] <= WEIGHTS_BOUND:
+                    problems.append(f"final weights differ by up to {result['weights_differ']:.3g}")
         result["stderr"] = summary["heldout_stderr_after"]
     return result | {"problems": problems}
 
@@ -85,8 +90,25 @@ def _start(name, seed, mark, arguments, log):
     return code, [] if clean else [f"left behind after 30 s: {sorted(driver.relatives().values())}"]
 
 
+def _traces(run, name):
+    """Return what a run that was struck must have left of it, and has not."""
+    if not name:
+        return []
+    where, attempts = ACCIDENTS[name].where, _attempts(run)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    metric = {"engine": "engine/replaced", "reward": "reward/workers_replaced"}.get(where)
+    if metric and not max(line.get(metric, 0) for line in lines):
+        return [f"{metric} is 0 to the end"]
+    return [f"{attempts} attempts"] if not metric and attempts < 2 else []
+
+
+def _difference(file, other):
+    ours, theirs = load_file(file), load_file(other)
+    return max(float(abs(ours[name] - theirs[name]).max()) for name in theirs)
+
+
 def _audit(run):
-    done = subprocess.run([sys.executable, "-m", "toolrl", "audit", str(run)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "toolrl", "audit", str(run), "--deep"], capture_output=True, text=True, check=False)
     return [] if done.returncode == 0 else [f"audit: {(done.stdout + done.stderr).strip()[-600:]}"]
 
 
@@ -114,8 +136,10 @@ def room(name, kept):
 def _undisturbed(path):
     if path and path.exists():
         return json.loads(path.read_text())
+    weights = path.with_suffix(".safetensors") if path else Path(tempfile.mkstemp(suffix=".safetensors")[1])
     with room(None, None) as folder:
-        reference = run_case(None, 0, folder)
+        reference = run_case(None, 0, folder) | {"weights": str(weights)}
+        shutil.copy(folder / "run" / "final" / WEIGHTS, weights)
     if path:
         path.write_text(json.dumps(reference))
     return reference

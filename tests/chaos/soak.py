@@ -33,6 +33,7 @@ BOUND = 30.0
 SLOWER = 1.25
 """How much longer a step of the last third may take than one of the second, by the median."""
 SAMPLE_S = 1.0
+INTERRUPT_LIMIT_S = 300.0
 INTERRUPTED_AT = 5
 """Version after which the second run gets Ctrl-C."""
 
@@ -128,7 +129,9 @@ def interrupted(place):
     """Make the run that Ctrl-C ends; return its report, and what is wrong."""
     run = place.folder / "interrupted"
     watched = place.start("interrupted", *SETTINGS, "run.steps=100", f"run.dir={run}", own_group=True)
+    end = time.monotonic() + INTERRUPT_LIMIT_S
     while watched.driver.running() and max((line["version"] for line in lines(run)), default=-1) < INTERRUPTED_AT:
+        assert time.monotonic() < end, watched.text
         threading.Event().wait(0.1)
     watched.ports = ports_of(watched.family.alive())
     watched.driver.interrupt()
