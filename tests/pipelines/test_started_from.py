@@ -46,6 +46,14 @@ def test_a_model_whose_weights_were_trained_further_is_another(tmp_path):
     assert after["weights"] != before["weights"]
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "chat_template.jinja"])
+def test_a_model_that_reads_or_shows_prompts_otherwise_is_another(tmp_path, name):
+    (tmp_path / name).write_text("a")
+    before = model_facts(str(tmp_path))
+    (tmp_path / name).write_text("b")
+    assert {key for key, value in model_facts(str(tmp_path)).items() if before[key] != value} == {"tokenizer"}
+
+
 def test_samples_reach_the_last_byte_of_a_large_file(tmp_path, monkeypatch):
     monkeypatch.setattr(started_from, "_SAMPLE_BYTES", 4)
     (tmp_path / "model.safetensors").write_bytes(bytes(10_000))

@@ -1,8 +1,8 @@
 """What a run was started from: digests of its rows and of its model, kept in its folder, so that it never goes on from anything else.
 
-    data.train, data.heldout ─ every prompt, whole, in order ─> number, digest ┐
-    model.path, a folder     ─ config.json, samples of the weights ─> digests  ├─> started_from.json
-    model.path, of the hub   ─ commit of the snapshot in the cache ─> revision ┘
+    data.train, data.heldout ─ every prompt, whole, in order ─> number, digest    ┐
+    model.path, a folder     ─ settings, tokenizer, samples of weights ─> digests ├─> started_from.json
+    model.path, of the hub   ─ commit of the snapshot in the cache ─> revision    ┘
 
 The settings name places; what lies there may change under the same name.
 """
@@ -24,6 +24,11 @@ from toolrl.types import Json, Message, Prompt, ToolCall
 STARTED_FROM = "started_from.json"
 _SAMPLES, _SAMPLE_BYTES = 64, 65_536
 """Of each file of weights: places, evenly spread, the first and the last byte among them. A step of training changes every weight."""
+_TOKENIZER = (
+    "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "merges.txt", "tokenizer.model",
+)  # fmt: skip
+"""What decides which token ids a prompt has."""
 _DIGEST_BYTES = 16
 
 Facts = Mapping[str, Mapping[str, Json]]
@@ -47,6 +52,8 @@ def model_facts(path: str) -> Mapping[str, Json]:
     weights = sorted(file for suffix in ("*.safetensors", "*.bin") for file in folder.glob(suffix))
     config = folder / "config.json"
     facts: dict[str, Json] = {"config.json": _digest([config.read_bytes()])} if config.is_file() else {}
+    tokenizer = [folder / name for name in _TOKENIZER if (folder / name).is_file()]
+    facts |= {"tokenizer": _digest(part for file in tokenizer for part in (f"{file.name}\n".encode(), file.read_bytes()))}
     return facts | {"weights": _digest(part for file in weights for part in _samples(file))}
 
 
@@ -58,13 +65,14 @@ def require_same(run: Path, found: Facts) -> str:
     was = read_object(path)
     lines = [f"  {key}: the run has {_shown(was[key])}, got {_shown(now)}" for key, now in found.items() if _differs(was, key, now)]
     if lines:
-        remedy = "put back what was there to resume it, or name another run.dir"
+        remedy = f"put back what was there, as in its {STARTED_FROM}, to resume it; or name another run.dir"
         raise RunFolderError("\n".join([f"run.dir: {run} holds a run that was started from something else", *lines, remedy]))
     return path.read_text(encoding="utf-8")
 
 
 def _differs(was: Mapping[str, Json], setting: str, now: Mapping[str, Json]) -> bool:
-    return bool(was.get(setting)) and bool(now) and was[setting] != now
+    before = was.get(setting)
+    return isinstance(before, Mapping) and any(before[name] != now[name] for name in before.keys() & now.keys())
 
 
 def _shown(facts: Json) -> str:
