@@ -12,11 +12,11 @@ demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
 
 test: $(READY)  ## every test that needs no GPU: first the tier without Ray, then the real stack
-	$(BIN)/python -m pytest -m "not stack and not gpu and not cluster" $(ARGS)
+	$(BIN)/python -m pytest -m "not stack and not gpu and not cluster" -n 2 --dist loadfile $(ARGS)
 	$(BIN)/python -m pytest -m "stack and not gpu and not cluster" --timeout=600 $(ARGS)
 
 test-fast: $(READY)  ## the tier without Ray
-	$(BIN)/python -m pytest -m "not stack and not gpu and not cluster" $(ARGS)
+	$(BIN)/python -m pytest -m "not stack and not gpu and not cluster" -n 2 --dist loadfile $(ARGS)
 
 test-cluster: $(READY)  ## two Ray nodes in networks of their own on this machine; as root, in two minutes
 	$(BIN)/python -m pytest -m cluster -rs tests/cluster $(ARGS)
