@@ -132,6 +132,18 @@ def test_a_sample_of_what_a_run_went_back_over_is_reached_by_the_batches_of_its_
         plan(folder, "5:0", attempt=2)
 
 
+@pytest.mark.parametrize("made_anew", [False, True])
+def test_what_led_to_a_discarded_sample_and_was_made_anew_is_noted(run, failed, made, made_anew):
+    """Attempt 1 failed at version 3; a later attempt fell back below version 2, and made that again, or did not."""
+    folder = run(checkpoints=(1, 2), attempts=({}, {}, {}), attempt_of=lambda version: 3 if made_anew and version > 1 else 1)
+    failed(folder, made.batch(3), "the gradient is not finite")
+    found = plan(folder, "5:0", attempt=1)
+    note = "version 2, below the sample's, was made anew by attempt 3: the replay begins with other weights than attempt 1"
+    assert found.notes == ((note,) if made_anew else ())
+    assert (f"\nnote: {note}" in found.opening()) == made_anew
+    assert plan(folder, "5:0").notes == ()
+
+
 def test_a_sample_that_was_left_out_says_where_it_can_be_replayed(run, failed, made):
     folder = run()
     file = failed(folder, made.batch(3), f"{LEFT_OUT}the gradient is not finite")

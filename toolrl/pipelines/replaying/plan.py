@@ -111,10 +111,11 @@ def plan(path: Path, name: str, overrides: Sequence[str] = (), *, attempt: int |
     shared = row["version"] if attempt is None else min(files)
     """From here on the lineage is another than that of the checkpoints."""
     checkpoint, start, skipped = _checkpoint(run, shared - 1)
+    left = () if attempt is None else _lineage_left(path, shared - 1, attempt)
     files = {version: file for version, file in rollouts.files(path / "rollouts").items() if version < shared} | files
     found = Plan(run, config, files, *numbers, row, checkpoint, start, ())
     trained_in = _attempts_of(found)
-    return replace(found, notes=(*skipped, *attempts.notes(row["attempt"], trained_in)))
+    return replace(found, notes=(*skipped, *left, *attempts.notes(row["attempt"], trained_in)))
 
 
 def _require_ended(path: Path) -> None:
@@ -167,6 +168,18 @@ def _checkpoint(run: StoredRun, newest: int) -> tuple[Path | None, int, tuple[st
         except CheckpointError as error:
             skipped.append(f"checkpoint passed over: {error}")
     return None, 0, tuple(skipped)
+
+
+def _lineage_left(path: Path, version: int, attempt: int) -> tuple[str, ...]:
+    """Say whether a run has made `version`, below what `attempt` lost, anew since: its checkpoints and rollouts led elsewhere then."""
+    file = rollouts.files(path / "rollouts").get(version)
+    made_by = rollouts.read_file(file, ("attempt",)).column("attempt").to_pylist()[:1] if file else []
+    with_others = f"the replay begins with other weights than attempt {attempt}"
+    return tuple(
+        f"version {version}, below the sample's, was made anew by attempt {other}: {with_others}"
+        for other in filter(None, made_by)
+        if other > attempt
+    )
 
 
 def _attempts_of(plan: Plan) -> dict[int, int]:
