@@ -6,7 +6,7 @@ READY := .venv/.ready
 GPU_BIN := .venv-gpu/bin
 GPU_READY := .venv-gpu/.ready
 
-.PHONY: demo test test-fast test-cluster gpu-smoke tables chaos kills soak elastic fuzz lint types docs lock-cpu lock-gpu check-gpu audit-deps start-checkpoint
+.PHONY: demo test test-fast test-cluster gpu-smoke tables chaos kills soak elastic fuzz mutations lint types docs lock-cpu lock-gpu check-gpu audit-deps start-checkpoint
 
 demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
@@ -38,6 +38,9 @@ soak: $(READY)  ## three hundred steps: what a run holds meanwhile, and leaves b
 
 elastic: $(READY)  ## a run that goes on under other numbers of ranks and engines
 	$(BIN)/python tests/chaos/elastic.py $(ARGS)
+
+mutations: $(READY)  ## every way to break every file that a command reads, three times: a quarter of an hour
+	PYTHONPATH=tests/mutations $(BIN)/python -m mutator $(ARGS)
 
 fuzz: $(READY)  ## a million inputs for all that reads a model's text, and how time grows on hostile ones
 	PYTHONPATH=tests/fuzz $(BIN)/python -m fuzzer $(ARGS)

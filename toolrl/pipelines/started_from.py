@@ -18,7 +18,7 @@ from huggingface_hub import try_to_load_from_cache
 
 from toolrl.data.jsontext import dumps
 from toolrl.errors import RunFolderError
-from toolrl.monitor.jsonfile import read_object
+from toolrl.monitor.jsonfile import read_if_there
 from toolrl.types import Json, Message, Prompt, ToolCall
 
 STARTED_FROM = "started_from.json"
@@ -60,9 +60,9 @@ def model_facts(path: str) -> Mapping[str, Json]:
 def require_same(run: Path, found: Facts) -> str:
     """Return the text of started_from.json. Raises RunFolderError where the run in `run` was started from else, with the difference."""
     path = run / STARTED_FROM
-    if not path.exists():
+    was = read_if_there(path, remedy="put back the file that the run wrote")
+    if was is None:
         return json.dumps(found, indent=2) + "\n"
-    was = read_object(path)
     lines = [f"  {key}: the run has {_shown(was[key])}, got {_shown(now)}" for key, now in found.items() if _differs(was, key, now)]
     if lines:
         remedy = f"put back what was there, as in its {STARTED_FROM}, to resume it; or name another run.dir"

@@ -80,6 +80,13 @@ def cases(seed: int, rounds: int) -> Iterator[Case]:
                     yield Case(kind, file, mutation, command, random.randrange(2**31))
 
 
+def selection(seed: int, files: int) -> list[Case]:
+    """Return about so many cases of a seed, spread evenly over those of one round: of every kind, and of every mutation."""
+    found = list(cases(seed, 1))
+    step = max(len(found) // files, 1)
+    return found[seed % step :: step]
+
+
 class World:
     """A folder of sound files, in which one at a time is broken."""
 
@@ -90,6 +97,16 @@ class World:
         self._kept = folder.with_name(f"{folder.name}-kept")
         shutil.copytree(folder, self._kept, symlinks=True, copy_function=os.link)
         self._files = _snapshot(folder)
+
+    def sound(self, kind: Kind) -> Iterator[tuple[str, str]]:
+        """Yield the commands of a kind that do not go on although every file is as it was made, each with its message."""
+        for command in kind.commands:
+            for file in kind.files:
+                words = tuple(word.replace("FILE", file) for word in command.words)
+                code, _, err = _command(self.folder, words)
+                self._mend()
+                if code not in (0, None):
+                    yield " ".join(words), err
 
     def run(self, case: Case) -> Outcome:
         """Break the file, run the command, judge, and mend the world again."""

@@ -52,14 +52,6 @@ class Kind:
     """Whether a digest tells every change of a byte."""
 
 
-GONE_IS_FINE = {"gone": "", "link to itself": "", "link to nothing": ""}
-
-
-def _absent(why: str) -> dict[str, str]:
-    """Return the mutations after which there is no file."""
-    return dict.fromkeys(GONE_IS_FINE, why)
-
-
 PUBLISHED = {"*": "rows of a published set that cannot be read are left out and counted"}
 PREPARE = ("--out", "out")
 SIZED = ("at size small", "size: got")
@@ -71,6 +63,11 @@ SHARDS = ("state.json", "latest", "global_step/rank_1_optim_states.pt")
 ONLY = (*RL, "run.dir=only")
 ONLY_RECORDS = ("only/config.yaml", "only/versions.json")
 ENDED_RECORDS = ("ended/config.yaml", "ended/versions.json", "ended/summary.json")
+STARTED = (*RUN_RECORDS, "run/started_from.json")
+TEMPLATE = (*RUN_RECORDS, "run/prompt.template")
+KEPT = {"gone": "it is written again, from what is given now"}
+LOST = {"gone": "a power cut may take it: the run goes on from its checkpoint, and `toolrl audit` tells what is missing"}
+LOST_LINES = {**LOST, "empty": LOST["gone"], "blank": LOST["gone"]}
 OLDER = "a run of an older version of toolrl has none"
 RESUMED = (
     Command(RESUME, RUN_RECORDS, instead=(f"resuming from {BEFORE}", "passed over: ", NEWEST)),
@@ -184,7 +181,11 @@ KINDS = (
         ("run/versions.json",),
         (Command(("replay", "run", "4:1")), Command(RESUME, RUN_RECORDS), Command((*RESUME, "--dry-run"))),
     ),
-    Kind("metrics of a run", ("run/metrics.jsonl",), (Command(RESUME, RUN_RECORDS), Command(("replay", "run", "4:1")))),
+    Kind(
+        "metrics of a run",
+        ("run/metrics.jsonl",),
+        (Command(RESUME, RUN_RECORDS, harmless=LOST_LINES), Command(("replay", "run", "4:1"), harmless=LOST_LINES)),
+    ),
     Kind(
         "prompts of a run",
         ("run/prompts.parquet",),
@@ -199,15 +200,15 @@ KINDS = (
         "rollouts of a run",
         ("run/rollouts/version-000002.parquet",),
         (
-            Command(("explain", "run")),
-            Command(("explain", "run", "--sample", "2.1")),
-            Command(("explain", "run", "--version", "2")),
-            Command(("rescore", "run")),
-            Command(("replay", "run", "2:1")),
-            Command(RESUME, RUN_RECORDS),
+            Command(("explain", "run"), harmless=LOST),
+            Command(("explain", "run", "--sample", "2.1"), named=("no 2.1 in run",)),
+            Command(("explain", "run", "--version", "2"), named=("no 2 in run",)),
+            Command(("rescore", "run"), harmless=LOST),
+            Command(("replay", "run", "2:1"), named=("no 2:1 in run",)),
+            Command(RESUME, RUN_RECORDS, harmless=LOST),
         ),
     ),
-    Kind("template of a run", ("run/prompt.template",), (Command(RESUME, RUN_RECORDS), Command(("replay", "run", "4:1")))),
+    Kind("template of a run", ("run/prompt.template",), (Command(RESUME, TEMPLATE, harmless=KEPT), Command(("replay", "run", "4:1")))),
     Kind(
         "summary of a run",
         ("ended/summary.json",),
@@ -219,7 +220,7 @@ KINDS = (
     Kind(
         "start of a run",
         ("run/started_from.json",),
-        (Command(RESUME, RUN_RECORDS, harmless=_absent(OLDER)), Command((*RESUME, "--dry-run"), harmless=_absent(OLDER))),
+        (Command(RESUME, STARTED, harmless={"gone": OLDER}), Command((*RESUME, "--dry-run"), harmless={"gone": OLDER})),
     ),
     Kind("checkpoint", tuple(f"run/checkpoints/{NEWEST}/{name}" for name in SHARDS), RESUMED, folder=True, exact=True),
     Kind("mark of a checkpoint", (f"run/checkpoints/{NEWEST}/COMPLETE",), RESUMED, folder=True),

@@ -120,6 +120,8 @@ def _looked_up(parameters: Any) -> Iterator[tuple[str, Any, type]]:
 
 def _calls(truth: Mapping[str, Mapping[str, Json]], tools: Sequence[Tool]) -> tuple[ToolCall, ...]:
     names = {tool.name for tool in tools}
+    if odd := [name for name, arguments in truth.items() if not isinstance(arguments, Mapping)]:
+        raise DataError(f"its answer {odd[0]!r} has no arguments, but {str(truth[odd[0]])[:60]}; give upstream's own file")
     return tuple(ToolCall(name if name in names else _NUMBERED.sub("", name), arguments) for name, arguments in truth.items())
 
 
