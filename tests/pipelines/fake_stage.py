@@ -38,7 +38,8 @@ class Stage:
             actor = Actor(each.name, self.events, {})
             sleep = lambda level, call=actor.call: call.remote("sleep")  # noqa: E731
             start = lambda timeout_s, call=actor.call: call.remote("start")  # noqa: E731
-            handles.append(SimpleNamespace(name=each.name, actor=actor, sleep=sleep, start=start, started=False))
+            kill = lambda name=each.name: self.events.append(f"{name}: kill")  # noqa: E731
+            handles.append(SimpleNamespace(name=each.name, actor=actor, sleep=sleep, start=start, kill=kill, started=False))
         return handles
 
     def reward_worker(self, index, verifier, config):

@@ -24,7 +24,8 @@ class RunConfig:
     """Batches to train; the run ends at this weight version."""
     on_divergence: str = "stop"
     """After a batch whose gradient is not finite, explodes (`learner.max_grad_norm`) or fails `algo.mismatch_bound`, or a push that fails
-    its parity probe: stop, or rewind (go back to the newest checkpoint, and leave such a batch out). The batch is kept in discarded/."""
+    its parity probe: stop, or rewind (go back to the newest checkpoint, and leave such a batch out). The batch is kept in discarded/.
+    A supervised run can only stop: it would come to the same batch again."""
     max_rewinds: int = 10
     """Times a run makes its learner anew and goes back to its newest checkpoint by itself, before it ends; 0: never."""
 

@@ -260,6 +260,8 @@ def _rl(config: RlConfig) -> Iterator[str]:
 def _sft(config: SftConfig) -> Iterator[str]:
     if not config.data.train:
         yield "data.train: got nothing; name a JSONL file of demonstrations, or demo://sft"
+    if config.run.on_divergence == "rewind":
+        yield "run.on_divergence: got 'rewind', but a supervised run would come to the same batch again; use stop"
     if config.learner.max_tokens_per_microbatch < config.data.max_tokens:
         yield (
             f"learner.max_tokens_per_microbatch: got {config.learner.max_tokens_per_microbatch}, the longest row may have "

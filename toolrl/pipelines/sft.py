@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,24 +18,19 @@ from typing import Any
 from toolrl.actors.cluster import LOCAL, local_nodes
 from toolrl.actors.placement import fit
 from toolrl.actors.session import Session
-from toolrl.actors.start import Stage
 from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.config.load import load, to_yaml
 from toolrl.config.sft import SftConfig
-from toolrl.controller.supervised import SupervisedLoop
 from toolrl.data.template import FILE_NAME
 from toolrl.monitor.rundir import CHECKPOINTS, RunFolder, check
-from toolrl.pipelines.closing import started
 from toolrl.pipelines.inputs import start_model
 from toolrl.pipelines.preemption import Preemption
-from toolrl.pipelines.sinks import open_sinks
 from toolrl.pipelines.started_from import STARTED_FROM, model_facts, require_same
-from toolrl.pipelines.store import RunStore, export_final
 from toolrl.pipelines.supervised import closing
-from toolrl.pipelines.supervised.batches import DIGEST, batch_of, digest_of
-from toolrl.pipelines.supervised.crew import Crew, bundles
+from toolrl.pipelines.supervised.batches import DIGEST, digest_of
+from toolrl.pipelines.supervised.crew import bundles
 from toolrl.pipelines.supervised.inputs import SupervisedInputs, load_supervised
-from toolrl.types import RunState
+from toolrl.pipelines.supervised.training import SupervisedRun
 
 
 def sft(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
@@ -71,46 +65,9 @@ def train(config: SftConfig, session: Session) -> dict[str, Any]:
                 print(closing.opening(inputs, newest), flush=True)
                 with session.stage(config.cluster, bundles(config)) as stage:
                     preemption = Preemption(config.checkpoint.preempt_timeout_s)
-                    asyncio.run(preemption.watch(_train(inputs, folder, stage, store, newest, preemption)))
+                    asyncio.run(preemption.watch(SupervisedRun(inputs, folder, stage, store, preemption).train(newest)))
                 closing.finish(folder, store)
             return folder.read_summary()
-
-
-async def _train(
-    inputs: SupervisedInputs,
-    folder: RunFolder,
-    stage: Stage,
-    store: CheckpointStore,
-    newest: Checkpoint | None,
-    preemption: Preemption,
-) -> None:
-    """Start the actors, bring them to where the run stands, and train to its end."""
-    config, start = inputs.config, time.monotonic()
-    crew = await Crew.start(inputs, stage)
-    state = newest.state if newest else RunState()
-    if newest:
-        await crew.group.load(newest.path, timeout_s=config.checkpoint.timeout_s)
-    print(started(time.monotonic() - start, folder.rewind(state.version)), flush=True)
-    sinks = open_sinks(config, folder, state.version)
-    try:
-        loop = SupervisedLoop(
-            evaluation=config.eval,
-            checkpoint=config.checkpoint,
-            batches=lambda step: batch_of(step, inputs.train.rows, config, inputs.tokenizer.size),
-            heldout=inputs.heldout.rows if inputs.heldout else (),
-            learner=crew.learner,
-            weights=crew.measuring.weights if crew.measuring else None,
-            evaluator=crew.measuring.evaluator if crew.measuring else None,
-            store=crew.store(RunStore(store, crew.group, inputs.template, config.checkpoint)),
-            sink=sinks,
-            state=state,
-        )
-        preemption.ask(loop.preempt)
-        await loop.run(config.run.steps)
-        await export_final(crew.group, inputs.template, folder.path, timeout_s=config.checkpoint.timeout_s)
-    finally:
-        sinks.close()
-        await crew.stop()
 
 
 def _plan(inputs: SupervisedInputs) -> str:

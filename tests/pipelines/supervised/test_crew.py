@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import ray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_stage import Stage
 
 from toolrl.config.load import load
 from toolrl.config.sft import SftConfig
+from toolrl.errors import ConfigError, LearnerLostError, RolloutError
 from toolrl.pipelines.inputs import resolve_model
 from toolrl.pipelines.supervised.crew import Crew, LearnerInTurn, bundles
 from toolrl.pipelines.supervised.inputs import load_supervised
@@ -26,6 +28,21 @@ def started(stage, *settings):
         crew = await Crew.start(load_supervised(load(SftConfig, settings), resolve_model("demo://start")), stage)
         await crew.stop()
         return crew
+
+    return asyncio.run(run())
+
+
+def anew(stage, *settings, before=lambda: None):
+    """Start a crew and make it anew; returns the two, and what happened from then on. `before` is called in between."""
+
+    async def run():
+        crew = await Crew.start(load_supervised(load(SftConfig, settings), resolve_model("demo://start")), stage)
+        stage.events.clear()
+        before()
+        try:
+            return crew, await crew.anew(stage), stage.events
+        finally:
+            await crew.stop()
 
     return asyncio.run(run())
 
@@ -105,3 +122,50 @@ def test_a_checkpoint_is_the_learners_and_is_followed_by_no_push(settings, event
 
     asyncio.run(crew.store(Store()).save(RunState(version=3)))
     assert seen == events
+
+
+@pytest.fixture(autouse=True)
+def killed(monkeypatch):
+    """Learner ranks that were ended."""
+    found = []
+    monkeypatch.setattr(ray, "kill", found.append)
+    return found
+
+
+def test_a_lost_learner_is_made_anew_alone_where_nothing_else_is_there(killed):
+    crew, again, events = anew(Stage(), *ALONE)
+    assert events == ["create 1 ranks sending by nothing", "learner-0: address", "learner-0: setup"]
+    assert len(killed) == 1
+    assert again is crew
+
+
+def test_engines_of_their_own_and_reward_workers_stay_and_are_pushed_to_by_a_new_group(killed):
+    crew, again, events = anew(Stage(), *ASKED)
+    assert events == ["create 2 ranks sending by gloo", "learner-0: address", "learner-0: setup", "learner-1: setup"]
+    assert len(killed) == 2
+    assert (again.group, again.measuring.fleet, again.measuring.scorer) == (crew.group, crew.measuring.fleet, crew.measuring.scorer)
+    assert again.measuring.weights is not crew.measuring.weights  # that one thinks the new ranks are in its transfer group
+
+
+def test_on_shared_gpus_engines_are_made_anew_with_the_learner_once_the_old_ones_have_left(killed):
+    crew, again, events = anew(Stage(), *SHARED)
+    at = events.index
+    assert at("engine-0: kill") < at("engine-1: kill") < at("create 2 ranks sending by ipc") < at("create 2 engines")
+    assert at("engine-1: start") < at("engine-0: sleep") < at("learner-0: setup")
+    assert len(killed) == 2
+    assert again.measuring.scorer is crew.measuring.scorer
+    assert again.group is not crew.group
+    assert again.learner is not again.group
+    assert not any("reward" in event for event in events)
+
+
+@pytest.mark.parametrize(("raised", "told"), [(RolloutError("no memory"), LearnerLostError), (ConfigError("no model"), ConfigError)])
+def test_on_shared_gpus_what_comes_up_only_half_is_ended_and_lost_again(monkeypatch, raised, told):
+    stage = Stage()
+
+    async def fail(fleet):
+        raise raised
+
+    with pytest.raises(told, match=str(raised)):
+        anew(stage, *SHARED, before=lambda: monkeypatch.setattr("toolrl.pipelines.fleet.Fleet.start", fail))
+    assert stage.events.count("engine-0: kill") == (2 if told is LearnerLostError else 1)

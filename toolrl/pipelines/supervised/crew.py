@@ -4,21 +4,24 @@
     prompts to answer   stage ─> Fleet (engines, ranks, their turns on shared GPUs) + reward workers ─> weights, evaluator
 
 The loop does not know which it is: it gets a learner, and perhaps what makes weights live and what measures them.
+
+After a lost learner the ranks are made anew; on shared GPUs the engines with them. Reward workers stay.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from toolrl.actors.learner import LearnerGroup
 from toolrl.actors.placement import Bundle, bundles_of, learner_bundles
-from toolrl.actors.pool import EnginePool
 from toolrl.actors.reward import ScorerPool
 from toolrl.actors.start import Stage
 from toolrl.config.sft import SftConfig
 from toolrl.controller.supervised import SupervisedLearner
+from toolrl.errors import LearnerLostError, RunError
 from toolrl.evaluation.heldout import HeldoutEvaluator
 from toolrl.learner.packing import Demonstration
 from toolrl.pipelines.fleet import Fleet
@@ -39,15 +42,19 @@ class Measuring:
     weights: Weights
     evaluator: Evaluator
     scorer: ScorerPool
-    pool: EnginePool
-    turns: Turns | None
-    """None: engines and learner have devices of their own."""
+    fleet: Fleet
+
+    @property
+    def turns(self) -> Turns | None:
+        """Who is on the GPUs when; None: engines and learner have devices of their own."""
+        return self.fleet.turns
 
 
 @dataclass(frozen=True)
 class Crew:
     """The actors of one run, started."""
 
+    inputs: SupervisedInputs
     group: LearnerGroup
     measuring: Measuring | None
 
@@ -56,14 +63,33 @@ class Crew:
         """Create the actors and load the model into all of them. Raises DeadlineError, LearnerError, RolloutError or ScoringError."""
         config = inputs.config
         if inputs.judged is None:
-            ranks = stage.learners(config.learner, rank_arguments(config, inputs.model_path), None)
-            group = LearnerGroup(ranks, config.learner)
+            make_ranks = partial(stage.learners, config.learner, rank_arguments(config, inputs.model_path), None)
+            group = LearnerGroup(make_ranks(), config.learner, make_ranks=make_ranks)
             await group.start()
-            return cls(group, None)
-        fleet = await Fleet.create(config, stage, inputs.model_path, inputs.tokenizer.stop_ids)
-        measuring = _measuring(inputs, inputs.judged, fleet, stage)
-        await asyncio.gather(fleet.start(), measuring.scorer.start())
-        return cls(fleet.group, measuring)
+            return cls(inputs, group, None)
+        verifier = inputs.judged.verifier
+        scorer = ScorerPool(lambda i: stage.reward_worker(i, verifier, config.reward), config.reward)
+        fleet = await _fleet(inputs, stage)
+        await asyncio.gather(fleet.start(), scorer.start())
+        return cls(inputs, fleet.group, _measuring(inputs, inputs.judged, fleet, scorer))
+
+    async def anew(self, stage: Stage) -> Crew:
+        """Return the crew to go on with after a lost learner: its ranks are new processes with the start model. This one is of no use then.
+
+        Raises LearnerLostError whatever else than a user's mistake it fails of; it may be called again.
+        """
+        measuring, judged = self.measuring, self.inputs.judged
+        if measuring is None or judged is None:
+            await self.group.rebuild()
+            return self
+        fleet = measuring.fleet
+        if fleet.turns is None:
+            await self.group.rebuild()
+        else:
+            await fleet.kill()
+            fleet = await _fleet_anew(self.inputs, stage)
+        # New ranks are in no transfer group: whoever pushes must know.
+        return replace(self, group=fleet.group, measuring=_measuring(self.inputs, judged, fleet, measuring.scorer))
 
     @property
     def learner(self) -> SupervisedLearner:
@@ -82,7 +108,7 @@ class Crew:
         """End the reward workers and the supervision of engines; the other actors go with their placement."""
         if self.measuring is not None:
             await self.measuring.scorer.stop()
-            await self.measuring.pool.stop()
+            await self.measuring.fleet.pool.stop()
 
 
 class LearnerInTurn:
@@ -110,10 +136,26 @@ def bundles(config: SftConfig) -> tuple[Bundle, ...]:
     return learner_bundles(config.learner, on_gpu=config.cluster.device == "cuda")
 
 
-def _measuring(inputs: SupervisedInputs, judged: Judged, fleet: Fleet, stage: Stage) -> Measuring:
+async def _fleet(inputs: SupervisedInputs, stage: Stage) -> Fleet:
+    return await Fleet.create(inputs.config, stage, inputs.model_path, inputs.tokenizer.stop_ids)
+
+
+async def _fleet_anew(inputs: SupervisedInputs, stage: Stage) -> Fleet:
+    """Create and start engines and ranks in place of others that were ended. Raises LearnerLostError, and leaves none behind then."""
+    fleet = None
+    try:
+        fleet = await _fleet(inputs, stage)
+        await fleet.start()
+    except RunError as failure:
+        if fleet is not None:
+            await fleet.kill()
+        raise LearnerLostError(f"making engines and learner anew: {failure}") from failure
+    return fleet
+
+
+def _measuring(inputs: SupervisedInputs, judged: Judged, fleet: Fleet, scorer: ScorerPool) -> Measuring:
     config = inputs.config
-    scorer = ScorerPool(lambda i: stage.reward_worker(i, judged.verifier, config.reward), config.reward)
     longest = min(PROBE_TOKENS, config.max_model_len - 1)
     publisher = fleet.publisher([row.token_ids[:longest] for row in inputs.train.rows[: config.weights.probe_prompts]])
     evaluator = HeldoutEvaluator(judged.draws, engines=fleet.pool, scorer=scorer, temperature=None, max_tokens=config.eval.max_tokens)
-    return Measuring(publisher, evaluator, scorer, fleet.pool, fleet.turns)
+    return Measuring(publisher, evaluator, scorer, fleet)
