@@ -40,7 +40,7 @@ def audited(path: Path, *, deep: bool = False) -> RunReport:
         rules = rules_of(path, files.config, findings)
         extent = extent_of(files, len(rules.attempts), findings)
         ledger = walk(files, rules, extent, findings)
-    check_checkpoints(files, ledger, extent, findings, deep=deep)
+    check_checkpoints(files, ledger, extent, rules.attempts, findings, deep=deep)
     discarded = check_discarded(files, ledger, len(rules.attempts), extent, findings)
     check_summary(files, ledger.completions, ledger.reasons, findings)
     return RunReport(files, rules, extent, ledger, discarded, findings)

@@ -180,6 +180,7 @@ def train(folder, config, world, store):
     newest = store.newest()
     state = newest.state if newest else RunState()
     folder.rewind(state.version)
+    mend_best(store, state, folder.lost)
     stream = draws()
     write_prompts(folder.prompts, {"train": map(stream.draw, range(len(stream)))})
     sink = Sink(world, folder.metrics)
@@ -199,6 +200,15 @@ def train(folder, config, world, store):
         raise
     finally:
         sink.close()
+
+
+def mend_best(store, state, lost):
+    """As `pipelines.store` does."""
+    there = store.best()
+    if there and there.state.version > state.version:
+        store.set_best_aside(lost)
+    if state.best_version == state.version and (there is None or there.state.version != state.version):
+        store.write_best(state, fill)
 
 
 def rewrite(path, change):

@@ -88,12 +88,17 @@ def test_a_batch_that_diverged_lies_beside_what_its_rewind_had_moved(tmp_path, t
         assert problems(run, tools) == ["discarded/attempt-1: version 5 (from draw 19) after version 2 (to draw 8)"]
 
 
+def best_of_version_3(run):
+    shutil.rmtree(run / "checkpoints" / "best")
+    shutil.copytree(run / "checkpoints" / "version-00000003", run / "checkpoints" / "best")
+
+
 def test_a_version_lost_is_a_problem_where_an_older_rewind_moved_one_of_its_number(run, tools):
     """Version 5 is in discarded/attempt-1; attempt 2 made it again, and attempt 3 versions 7 and 8."""
     (run / "summary.json").unlink()
     for version in (6, 8):
         shutil.rmtree(run / "checkpoints" / f"version-{version:08d}")
-    shutil.rmtree(run / "checkpoints" / "best")
+    best_of_version_3(run)
     tools.file(run, 5).unlink()
     assert problems(run, tools) == ["version 5: no file in rollouts/"]
 
@@ -102,7 +107,7 @@ def test_a_rewind_behind_a_damaged_checkpoint_is_no_problem_when_cut_short(run, 
     """Checkpoint 6 turned out damaged: the run goes back to 4, and attempt 3 was killed once version 5 was out."""
     (run / "summary.json").unlink()
     shutil.rmtree(run / "checkpoints" / "version-00000008")
-    shutil.rmtree(run / "checkpoints" / "best")
+    best_of_version_3(run)
     (run / "checkpoints" / "version-00000006" / "weights").write_bytes(b"v" * 100)
     RunFolder(run, tools.config).close()
     (run / "discarded" / "attempt-3").mkdir()

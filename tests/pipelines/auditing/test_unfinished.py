@@ -63,6 +63,7 @@ def cut(run):
     (run / "summary.json").unlink()
     shutil.rmtree(run / "checkpoints" / "version-00000008")
     shutil.rmtree(run / "checkpoints" / "best")
+    shutil.copytree(run / "checkpoints" / "version-00000006", run / "checkpoints" / "best")
     return run
 
 

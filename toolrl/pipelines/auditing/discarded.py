@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from toolrl.checkpoint.store import BEST
 from toolrl.errors import RunFolderError
 from toolrl.monitor import rollouts
 from toolrl.pipelines.auditing.account import Account, read_account
@@ -45,6 +46,8 @@ class Discarded:
     pieces: tuple[Piece, ...]
     lines: tuple[int, ...]
     """Versions of its lines of metrics, ascending."""
+    best: bool
+    """Whether the best weights were taken out too."""
 
 
 def check_discarded(files: RunFiles, ledger: Ledger, attempts: int, extent: Extent, findings: Findings) -> list[Discarded]:
@@ -75,7 +78,7 @@ def _read(folder: Path, attempt: int, findings: Findings) -> Discarded:
     with MetricLines(folder / "metrics.jsonl", ours) as lines:
         if ours.problems:
             findings.problem("discarded", f"discarded/{folder.name}: {ours.problems[0].message}")
-        return Discarded(attempt, tuple(pieces), tuple(sorted(lines.versions)))
+        return Discarded(attempt, tuple(pieces), tuple(sorted(lines.versions)), (folder / BEST).is_dir())
 
 
 def _piece(account: Account, where: str, attempt: int, findings: Findings) -> Piece:

@@ -27,6 +27,8 @@ class Extent:
 
     last: int
     """The newest one that anything tells of."""
+    newest: int
+    """That of the checkpoint which a resume would go on from, 0 where it would start anew."""
     no_rows: Collection[int] = frozenset()
     """Versions that may be without rollouts."""
     no_line: Collection[int] = frozenset()
@@ -57,7 +59,7 @@ def extent_of(files: RunFiles, attempts: int, findings: Findings) -> Extent:
         ends = {SUMMARY: files.summary.get("steps"), "metrics.jsonl": told, "rollouts/": kept, "checkpoints/": newest}
         if len(set(ends.values())) > 1:
             findings.problem("end", f"the run has ended, at different versions: {', '.join(f'{n} {v}' for n, v in ends.items())}")
-        return Extent(last)
+        return Extent(last, newest)
     _tell(files, newest, last, attempts, findings)
     no_rows = {told} if told == kept + 1 > newest else set()
     no_line = {kept} if kept == told + 1 > newest else set()
@@ -69,9 +71,9 @@ def extent_of(files: RunFiles, attempts: int, findings: Findings) -> Extent:
     moved = _moved(files, kept, attempts) if gap else {}
     taken = [moved[version] for version in gap & moved.keys()]
     if not taken or gap - moved.keys() - {told}:
-        return Extent(last, no_rows, no_line)
+        return Extent(last, newest, no_rows, no_line)
     findings.unfinished.append(f"attempt {max(taken) + 1} was rewinding the run to version {newest}: the next start ends that")
-    return Extent(last, no_rows | gap, no_line, rewinding_to=newest)
+    return Extent(last, newest, no_rows | gap, no_line, rewinding_to=newest)
 
 
 def _moved(files: RunFiles, kept: int, attempts: int) -> dict[int, int]:

@@ -57,7 +57,7 @@ def _discarded(discarded: Iterable[Discarded]) -> list[str]:
         draws = _span("draw", pieces[0].first_draw, pieces[-1].last_draw) if pieces else "no draws"
         versions = _span("version", pieces[0].version, pieces[-1].version) if pieces else "no rollouts"
         completions = sum(piece.completions for piece in pieces)
-        lines = f"{len(each.lines)} line{'' if len(each.lines) == 1 else 's'}"
+        lines = f"{len(each.lines)} line{'' if len(each.lines) == 1 else 's'}{', the best weights' if each.best else ''}"
         rows.append([f"discarded/attempt-{each.attempt}", versions, draws, f"{completions:,} completions", lines])
     return ["taken out by rewinds, and made again:", *(f"  {line}" for line in table(rows))] if rows else []
 

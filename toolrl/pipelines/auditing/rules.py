@@ -1,6 +1,6 @@
 """What the rows of a run must be like, from its settings: config.yaml, versions.json, left_out.json, prompts.parquet.
 
-config.yaml (the last attempt's) ─ what later attempts changed, undone ─> the bound on staleness of each attempt
+config.yaml (the last attempt's) ─ what later attempts changed, undone ─> the staleness of each attempt, and whether it kept the best
 prompts.parquet (in the order of the first epoch) ─ that epoch's permutation, undone ─> the prompt of any draw
 """
 
@@ -23,6 +23,7 @@ from toolrl.pipelines.auditing.findings import Findings
 
 VERSIONS = "versions.json"
 _BOUND = "loop.max_staleness"
+_BEST = "checkpoint.best"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Attempt:
     number: int
     started: str
     max_staleness: int
+    keeps_best: bool
+    """`checkpoint.best`."""
     after: str
     """The failure it recovered from; empty: a command started it."""
 
@@ -79,12 +82,13 @@ def rules_of(path: Path, config: RlConfig, findings: Findings) -> Rules:
 def _attempts(path: Path, config: RlConfig) -> list[Attempt]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["attempts"]
-        bounds = [config.loop.max_staleness]
+        bounds, keeps = [config.loop.max_staleness], [config.checkpoint.best]
         for entry in reversed(entries[1:]):
             bounds.append(int(entry["changed"].get(_BOUND, {"from": bounds[-1]})["from"]))
+            keeps.append(bool(entry["changed"].get(_BEST, {"from": keeps[-1]})["from"]))
         return [
-            Attempt(int(entry["attempt"]), str(entry["started"]), bound, str(entry.get("after", "")))
-            for entry, bound in zip(entries, reversed(bounds), strict=True)
+            Attempt(int(entry["attempt"]), str(entry["started"]), bound, best, str(entry.get("after", "")))
+            for entry, bound, best in zip(entries, reversed(bounds), reversed(keeps), strict=True)
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunFolderError(f"{path}: not readable ({error!r}); put back the file that the run wrote") from error
