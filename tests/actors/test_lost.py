@@ -12,7 +12,7 @@ from toolrl.actors.learner import LearnerGroup
 from toolrl.actors.start import gpus_of
 from toolrl.actors.wait import gather
 from toolrl.config.learning import LearnerConfig
-from toolrl.errors import ConfigError, DeadlineError, DivergedError, LearnerError, LearnerLostError
+from toolrl.errors import ConfigError, DeadlineError, DivergedError, LearnerError, LearnerLostError, PlacementError
 
 BROKEN = LearnerLostError("learner-0: save: the ranks cannot reach each other any more: Timed out waiting 300000ms")
 
@@ -69,7 +69,7 @@ class Rank:
         async def answer(*arguments):
             if method in self._failures:
                 raise self._failures[method]
-            return ("host", 1)
+            return ("host", "1")
 
         return SimpleNamespace(remote=answer)
 
@@ -121,6 +121,16 @@ def test_a_rank_that_dies_before_it_can_say_its_address_is_a_lost_learner():
         asyncio.run(LearnerGroup([Rank(address=DIED)], LearnerConfig()).start())
 
 
-def test_a_rank_that_dies_before_it_can_say_its_gpu_is_a_lost_learner():
-    with pytest.raises(LearnerLostError, match="asking for the learner's GPUs: learner-1 has died"):
-        asyncio.run(gpus_of([Rank(), Rank(gpus=DIED)], 1, timeout_s=5.0))
+@pytest.mark.parametrize(
+    ("last", "error", "told"),
+    [
+        (Rank(gpus=DIED), LearnerLostError, "asking for the learner's GPUs: learner-1 has died"),
+        (Rank(), PlacementError, "learner-0 was given 2 GPUs"),
+    ],
+)
+def test_a_rank_that_cannot_say_its_gpu_ends_them_all_so_that_others_may_have_theirs(last, error, told, monkeypatch):
+    killed, ranks = [], [Rank(), last]
+    monkeypatch.setattr(ray, "kill", killed.append)
+    with pytest.raises(error, match=told):
+        asyncio.run(gpus_of(ranks, 1, timeout_s=5.0))
+    assert killed == ranks

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import ray
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fake_stage import Stage
@@ -54,6 +55,7 @@ def test_apart_nobody_waits_for_another_and_nothing_sleeps():
 
 
 @pytest.mark.parametrize("number", [0, 2])
-def test_a_rank_without_exactly_one_gpu_is_named(number):
+def test_a_rank_without_exactly_one_gpu_is_named(number, monkeypatch):
+    monkeypatch.setattr(ray, "kill", lambda actor: None)
     with pytest.raises(PlacementError, match=f"learner-0 was given {number} GPUs"):
         started(Stage(gpus_each=number), *COLOCATED)

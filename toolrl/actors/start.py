@@ -24,7 +24,7 @@ from toolrl.actors.wait import gather
 from toolrl.config.learning import LearnerConfig
 from toolrl.config.schema import EngineConfig
 from toolrl.config.task import RewardConfig
-from toolrl.errors import LearnerError, LearnerLostError, PlacementError
+from toolrl.errors import LearnerError, LearnerLostError, PlacementError, ToolRLError
 from toolrl.protocols import Verifier
 from toolrl.rollout.settings import EngineSettings, environment
 
@@ -92,6 +92,8 @@ class Stage:
 async def gpus_of(ranks: Sequence[Any], per_engine: int, *, timeout_s: float) -> list[tuple[str, ...]]:
     """Return for each engine of `per_engine` workers the GPUs of the learner ranks in its bundle, in the order of the ranks.
 
+    Where it fails the ranks are ended: nobody else knows them yet, and others will want their GPUs.
+
     Raises:
         PlacementError: A rank was not given exactly one GPU.
         LearnerLostError: A rank died, or its process did not start in time.
@@ -100,10 +102,15 @@ async def gpus_of(ranks: Sequence[Any], per_engine: int, *, timeout_s: float) ->
     what, actors = "asking for the learner's GPUs", dict(zip(calls, ranks, strict=True))
     setting = "learner.start_timeout_s"
     error, lost = LearnerError, LearnerLostError
-    found = await gather(what, calls, timeout_s=timeout_s, error=error, lost=lost, actors=actors, setting=setting)
-    for name, gpus in zip(calls, found, strict=True):
-        if len(gpus) != 1:
-            raise PlacementError(f"{name} was given {len(gpus)} GPUs by Ray ({', '.join(gpus)}); a rank of a colocated run has one")
+    try:
+        found = await gather(what, calls, timeout_s=timeout_s, error=error, lost=lost, actors=actors, setting=setting)
+        for name, gpus in zip(calls, found, strict=True):
+            if len(gpus) != 1:
+                raise PlacementError(f"{name} was given {len(gpus)} GPUs by Ray ({', '.join(gpus)}); a rank of a colocated run has one")
+    except ToolRLError:
+        for rank in ranks:
+            ray.kill(rank)
+        raise
     flat = [gpu for (gpu,) in found]
     return [tuple(flat[start : start + per_engine]) for start in range(0, len(flat), per_engine)]
 

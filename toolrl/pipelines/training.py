@@ -27,16 +27,7 @@ from toolrl.calls.render import render_completion
 from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.config.schema import RlConfig
 from toolrl.controller.loop import Controller
-from toolrl.errors import (
-    DeadlineError,
-    DisagreementError,
-    DivergedError,
-    GroupLostError,
-    LearnerLostError,
-    RolloutError,
-    RunError,
-    WeightSyncError,
-)
+from toolrl.errors import DeadlineError, DivergedError, GroupLostError
 from toolrl.evaluation.heldout import HeldoutEvaluator
 from toolrl.monitor.outcomes import LEFT_OUT
 from toolrl.monitor.prompts import write_prompts
@@ -46,6 +37,7 @@ from toolrl.pipelines import closing
 from toolrl.pipelines.fleet import Fleet
 from toolrl.pipelines.inputs import Inputs
 from toolrl.pipelines.preemption import Preemption
+from toolrl.pipelines.recovery import Recovery
 from toolrl.pipelines.sinks import open_sinks
 from toolrl.pipelines.store import RunStore, export_final
 from toolrl.types import Batch, RunState, Sampling
@@ -73,7 +65,7 @@ class TrainingRun:
     ) -> None:
         self._config, self._inputs, self._folder = config, inputs, folder
         self._stage, self._store, self._preemption = stage, store, preemption
-        self._rewinds = 0
+        self._recovery = Recovery(config, folder, store, preemption)
 
     async def train(self, newest: Checkpoint | None) -> None:
         """Start the actors, bring them to where the run stands, and train to its end. Raises what no attempt could recover from."""
@@ -82,19 +74,7 @@ class TrainingRun:
         self._fleet = await self._new_fleet()
         try:
             await asyncio.gather(self._fleet.start(), self._scorer.start())
-            failure: RunError | None = None
-            while True:
-                try:
-                    if failure is not None:
-                        newest = await self._begin_anew(failure)
-                    await self._load(newest, start)
-                    await self._attempt(newest.state if newest else RunState())
-                    break
-                except RunError as error:
-                    self._require_recoverable(error)
-                    failure, start = error, time.monotonic()
-                finally:
-                    self._preemption.ask(None)
+            await self._recovery.through(newest, attempt=self._attempt, anew=self._anew, start=start)
         finally:
             await self._scorer.stop()
             await self._fleet.pool.stop()
@@ -102,8 +82,8 @@ class TrainingRun:
     async def _new_fleet(self) -> Fleet:
         return await Fleet.create(self._config, self._stage, self._inputs.model_path, self._inputs.tokenizer.stop_ids)
 
-    async def _load(self, newest: Checkpoint | None, start: float) -> None:
-        """Bring the learner and the folder to a checkpoint; None: to the start."""
+    async def _load(self, newest: Checkpoint | None, start: float) -> RunState:
+        """Bring the learner and the folder to a checkpoint; None: to the start. Returns the state to go on from."""
         state = newest.state if newest else RunState()
         if newest:
             await self._fleet.group.load(newest.path, timeout_s=self._config.checkpoint.timeout_s)
@@ -111,12 +91,14 @@ class TrainingRun:
         print(closing.started(time.monotonic() - start, moved), flush=True)
         if self._config.checkpoint.best and (said := await self._run_store().mend_best(state, self._folder.lost)):
             print(said, flush=True)
+        return state
 
     def _run_store(self) -> RunStore:
         return RunStore(self._store, self._fleet.group, self._inputs.template, self._config.checkpoint)
 
-    async def _attempt(self, state: RunState) -> None:
-        """Train from `state` to the end of the run."""
+    async def _attempt(self, newest: Checkpoint | None, start: float) -> None:
+        """Train from a checkpoint to the end of the run."""
+        state = await self._load(newest, start)
         config, inputs, folder, fleet = self._config, self._inputs, self._folder, self._fleet
         write_prompts(folder.prompts, {"train": map(inputs.train.draw, range(len(inputs.train))), "heldout": inputs.heldout})
         publisher = fleet.publisher(probes(inputs, config.weights.probe_prompts, config.max_model_len - 1))
@@ -156,32 +138,14 @@ class TrainingRun:
         finally:
             sinks.close()
 
-    def _require_recoverable(self, error: RunError) -> None:
-        """Raise `error` where another attempt would not help, is not wanted, or would be one too many."""
-        config = self._config.run
-        lost = isinstance(error, LearnerLostError | GroupLostError)
-        diverged = isinstance(error, DivergedError | DisagreementError) and config.on_divergence == "rewind"
-        # On shared GPUs no engine is replaced by itself: all are made anew together with the learner.
-        shared = self._config.cluster.colocated and type(error) in (RolloutError, WeightSyncError, DeadlineError)
-        if self._preemption.signalled or not (lost or diverged or shared):
-            raise error
-        if self._rewinds == config.max_rewinds:
-            error.add_note(f"rewound {self._rewinds} times already (run.max_rewinds); the same command goes on from the newest checkpoint")
-            raise error
-        self._rewinds += 1
-
-    async def _begin_anew(self, failure: RunError) -> Checkpoint | None:
-        """Make the learner anew, and count another attempt; returns the checkpoint to go on from."""
-        newest = await asyncio.to_thread(self._store.newest)  # every byte is read, and a signal wants to be heard meanwhile
-        print(closing.rewinding(failure, newest, self._rewinds, self._config.run.max_rewinds), flush=True)
-        self._folder.begin_attempt(str(failure))
+    async def _anew(self) -> None:
+        """Make the learner anew; where it shares its GPUs, the engines with it."""
         if self._fleet.turns is None:
             await self._fleet.group.rebuild()
         else:
             await self._fleet.kill()
             self._fleet = await self._new_fleet()
             await self._fleet.start()
-        return newest
 
 
 async def _to_log(handles: Sequence[Any]) -> list[Any]:

@@ -21,7 +21,7 @@ from toolrl.actors.reward import ScorerPool
 from toolrl.actors.start import Stage
 from toolrl.config.sft import SftConfig
 from toolrl.controller.supervised import SupervisedLearner
-from toolrl.errors import LearnerLostError, RunError
+from toolrl.errors import RunError
 from toolrl.evaluation.heldout import HeldoutEvaluator
 from toolrl.learner.packing import Demonstration
 from toolrl.pipelines.fleet import Fleet
@@ -76,7 +76,7 @@ class Crew:
     async def anew(self, stage: Stage) -> Crew:
         """Return the crew to go on with after a lost learner: its ranks are new processes with the start model. This one is of no use then.
 
-        Raises LearnerLostError whatever else than a user's mistake it fails of; it may be called again.
+        Raises as `start` does; it may be called again then.
         """
         measuring, judged = self.measuring, self.inputs.judged
         if measuring is None or judged is None:
@@ -141,15 +141,13 @@ async def _fleet(inputs: SupervisedInputs, stage: Stage) -> Fleet:
 
 
 async def _fleet_anew(inputs: SupervisedInputs, stage: Stage) -> Fleet:
-    """Create and start engines and ranks in place of others that were ended. Raises LearnerLostError, and leaves none behind then."""
-    fleet = None
+    """Create and start engines and ranks in place of others that were ended. Raises as `Crew.start` does, and leaves none behind then."""
+    fleet = await _fleet(inputs, stage)
     try:
-        fleet = await _fleet(inputs, stage)
         await fleet.start()
-    except RunError as failure:
-        if fleet is not None:
-            await fleet.kill()
-        raise LearnerLostError(f"making engines and learner anew: {failure}") from failure
+    except RunError:
+        await fleet.kill()
+        raise
     return fleet
 
 

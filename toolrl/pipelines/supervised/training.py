@@ -14,7 +14,6 @@ import time
 from toolrl.actors.start import Stage
 from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.controller.supervised import SupervisedLoop
-from toolrl.errors import RunError
 from toolrl.monitor.rundir import RunFolder
 from toolrl.pipelines.closing import started
 from toolrl.pipelines.preemption import Preemption
@@ -44,29 +43,26 @@ class SupervisedRun:
 
     async def train(self, newest: Checkpoint | None) -> None:
         """Start the actors, bring them to where the run stands, and train to its end. Raises what no attempt could recover from."""
-        begun = time.monotonic()
-        crew = await Crew.start(self._inputs, self._stage)
-
-        async def attempt(failure: RunError | None, start: float) -> None:
-            nonlocal crew
-            if failure is None:
-                return await self._attempt(crew, newest, begun)
-            known = await self._recovery.begin(failure)
-            crew = await crew.anew(self._stage)
-            return await self._attempt(crew, known, start)
-
+        start = time.monotonic()
+        self._crew = await Crew.start(self._inputs, self._stage)
         try:
-            await self._recovery.through(attempt)
+            await self._recovery.through(newest, attempt=self._attempt, anew=self._anew, start=start)
         finally:
-            await crew.stop()
+            await self._crew.stop()
 
-    async def _attempt(self, crew: Crew, newest: Checkpoint | None, start: float) -> None:
+    async def _anew(self) -> None:
+        self._crew = await self._crew.anew(self._stage)
+
+    async def _attempt(self, newest: Checkpoint | None, start: float) -> None:
         """Bring the learner and the folder to a checkpoint (None: to the start), and train to the end of the run."""
-        inputs, config, folder = self._inputs, self._inputs.config, self._folder
+        inputs, config, folder, crew = self._inputs, self._inputs.config, self._folder, self._crew
         state = newest.state if newest else RunState()
         if newest:
             await crew.group.load(newest.path, timeout_s=config.checkpoint.timeout_s)
         print(started(time.monotonic() - start, folder.rewind(state.version)), flush=True)
+        store = RunStore(self._store, crew.group, inputs.template, config.checkpoint)
+        if config.checkpoint.best and (said := await store.mend_best(state, folder.lost)):
+            print(said, flush=True)
         sinks = open_sinks(config, folder, state.version)
         try:
             loop = SupervisedLoop(
@@ -77,7 +73,7 @@ class SupervisedRun:
                 learner=crew.learner,
                 weights=crew.measuring.weights if crew.measuring else None,
                 evaluator=crew.measuring.evaluator if crew.measuring else None,
-                store=crew.store(RunStore(self._store, crew.group, inputs.template, config.checkpoint)),
+                store=crew.store(store),
                 sink=sinks,
                 state=state,
             )
