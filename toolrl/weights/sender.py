@@ -17,12 +17,16 @@ from vllm.distributed.weight_transfer.base import TrainerInitInfo, TrainerWeight
 from vllm.distributed.weight_transfer.factory import WeightTransferTrainerFactory
 from vllm.distributed.weight_transfer.ipc_engine import IPCTrainerInitInfo
 
+from toolrl.errors import LearnerLostError, ToolRLError, WeightSyncError
 from toolrl.weights.client import EngineLink, SyncClient
 from toolrl.weights.gloo_trainer import GlooTrainerInfo
 from toolrl.weights.manifest import Manifest
 from toolrl.weights.packing import num_bytes
 from toolrl.weights.plugin import register
 from toolrl.weights.source import Zero3Source
+
+_NCCL = "NCCL error: "
+"""How vLLM's own binding of NCCL, which the transfer group is made of, begins its errors; those of the learner's group have a class."""
 
 
 class WeightSender:
@@ -54,13 +58,18 @@ class WeightSender:
 
         Raises:
             DeadlineError: An engine did not join in time.
-            WeightSyncError: An engine failed.
+            WeightSyncError: An engine or the transport failed, or another process took the port: it can be tried again.
         """
         register()
         self.close()
         client = SyncClient(engines, timeout_s)
-        info = self._info(host, 1 + client.num_workers, timeout_s)
-        self._trainer = WeightTransferTrainerFactory.trainer_init(info, client=client, source=self._source)
+        try:
+            info = self._info(host, 1 + client.num_workers, timeout_s)
+            self._trainer = WeightTransferTrainerFactory.trainer_init(info, client=client, source=self._source)
+        except ToolRLError:
+            raise
+        except (RuntimeError, OSError) as error:  # no learner group is in this: what torch or NCCL raises is of the transfer group
+            raise WeightSyncError(f"the transfer group was not formed: {type(error).__name__}: {error}") from error
 
     def send(self) -> Manifest:
         """Send the weights as they are now; the engines must be paused. Called on every rank.
@@ -71,10 +80,16 @@ class WeightSender:
         Raises:
             DeadlineError: An engine did not answer in time; the group is gone.
             WeightSyncError: An engine or the transport failed; the group is gone.
+            LearnerLostError: NCCL failed in a broadcast, which leaves the other ranks in the middle of gathering a weight.
         """
         if self._trainer is None:
             raise RuntimeError("connect() comes before send()")
-        self._trainer.send_weights()
+        try:
+            self._trainer.send_weights()
+        except RuntimeError as error:
+            if type(error) is not RuntimeError or not str(error).startswith(_NCCL):
+                raise
+            raise LearnerLostError(f"the transfer group broke while weights were sent: {error}") from error
         return self._source.manifest(self._declared)
 
     def close(self) -> None:
