@@ -37,7 +37,7 @@ STARTS = 4
 WEIGHTS_BOUND = 1e-4
 NOISE = 3
 """Standard errors of a held-out reward that its end may be away from the undisturbed one's."""
-DISK = "16m"
+DISK = "44m"
 """Of the disk that is filled: room for three checkpoints of the demo model."""
 
 
