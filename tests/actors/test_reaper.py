@@ -99,6 +99,17 @@ def test_what_the_killed_left_in_shared_memory_is_unlinked(tmp_path):
     assert not semaphore.exists()
 
 
+def test_semaphores_whose_tracker_was_killed_are_unlinked_too(tmp_path):
+    """As Ray kills the children of its workers."""
+    driver, child, tracker = start("wait", SEMAPHORE.replace("PATH", str(tmp_path / "name")))
+    semaphore = Path("/dev/shm") / f"sem.{(tmp_path / 'name').read_text()[1:]}"
+    os.kill(tracker, signal.SIGKILL)
+    assert semaphore.exists()
+    driver.kill()
+    driver.wait(30)
+    assert wait_until(lambda: not alive(child) and not semaphore.exists(), 20)
+
+
 def test_a_stranger_is_left_alone():
     stranger = subprocess.Popen([sys.executable, "-c", PLAIN], stdout=subprocess.PIPE, text=True)
     stranger.stdout.readline()

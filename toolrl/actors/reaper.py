@@ -3,7 +3,8 @@
     driver ── pipe ──> this file, as a process: until the pipe ends it remembers who belongs to the cluster;
                        then it lets the cluster end by itself, kills what is left, and removes their folder
 
-Python's resource trackers, which unlink the semaphores of processes that are gone, get to see that they are before they are killed too.
+Semaphores in shared memory go too. Python's resource trackers, which unlink those of processes that are gone, get to see that they are
+before they are killed; but Ray kills the trackers of its workers with them, so it is remembered here who had which mapped.
 
 Ray's own agents look for their cluster for a minute after it is gone, and an engine's children may not notice that it is. A process
 belongs to the cluster if its environment has a mark, which descendants of the driver inherit, or if its parent belongs to it. The mark
@@ -13,6 +14,7 @@ alone would not do: a process that sets its title (Ray's agents do) writes it ov
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -30,6 +32,11 @@ GRACE_S = 2.0
 TIDY_S = 2.0
 """How long Python's trackers may then take to unlink what the killed have left in shared memory."""
 _TRACKER = b"\0from multiprocessing.resource_tracker import main;"
+SHARED_S = 5.0
+"""How often it looks which semaphores they have."""
+_SHARED = Path("/dev/shm")
+_SEMAPHORE = re.compile(rb" (\d+) +/dev/shm/sem\.")
+"""The inode of one that is mapped; its name there is one that it had for a moment only, see sem_open(3) of glibc."""
 WATCH_S = 0.5
 """How often it looks who has joined while the driver lives."""
 _POLL_S = 0.1
@@ -73,6 +80,10 @@ class Kin:
             found = {pid for pid in strangers if running[pid][0] in self._known}
         return list(self._known)
 
+    def semaphores(self) -> set[int]:
+        """Return the semaphores that those seen last have mapped, by inode."""
+        return {inode for pid in self._known for inode in _semaphores(pid)}
+
     def _is_marked(self, pid: int) -> bool:
         try:
             return self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -93,6 +104,13 @@ def _running() -> dict[int, tuple[int, str]]:
     return found
 
 
+def _semaphores(pid: int) -> list[int]:
+    try:
+        return [int(inode) for inode in _SEMAPHORE.findall(Path(f"/proc/{pid}/maps").read_bytes())]
+    except OSError:  # it has ended meanwhile, or is another user's
+        return []
+
+
 def _is_tracker(pid: int) -> bool:
     try:
         return _TRACKER in Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -102,9 +120,14 @@ def _is_tracker(pid: int) -> bool:
 
 def reap(mark: str) -> None:
     """Watch until standard input ends, then see to it that no process of the cluster is left."""
-    kin = Kin(mark)
+    kin, semaphores, looked = Kin(mark), set[int](), 0.0
     while not select.select([sys.stdin], [], [], WATCH_S)[0]:
         kin.alive()
+        if time.monotonic() > looked + SHARED_S:
+            semaphores |= kin.semaphores()
+            looked = time.monotonic()
+    kin.alive()
+    semaphores |= kin.semaphores()
     end = time.monotonic() + GRACE_S
     while kin.alive() and time.monotonic() < end:
         time.sleep(_POLL_S)
@@ -118,6 +141,10 @@ def reap(mark: str) -> None:
             except ProcessLookupError:  # it has ended meanwhile
                 continue
         time.sleep(_POLL_S)
+    left_alone = {inode for pid in _running() for inode in _semaphores(pid)} if semaphores else set()
+    for entry in os.scandir(_SHARED):
+        if entry.name.startswith("sem.mp-") and entry.inode() in semaphores - left_alone:
+            Path(entry).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
