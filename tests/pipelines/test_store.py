@@ -95,6 +95,7 @@ def test_a_run_whose_best_is_older_or_none_is_left_as_it_is(scene):
     save(2, 2)
     save(4, 2)
     assert mend(4, 2) == ""
+    assert mend(4, 0) == "", "the start model is nobody's best"
     assert store.best_version() == 2
 
 

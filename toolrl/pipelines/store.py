@@ -64,7 +64,7 @@ class RunStore:
             self._store.set_best_aside(lost)
             said.append(f"the best weights, {wrong}, were moved to {lost}")
             there = None
-        if state.best_version is not None and there != state.best_version:
+        if self._config.best and state.best_version and there != state.best_version:  # version 0 is the start model, which is nobody's best
             if state.best_version == state.version:
                 _, model_bytes = await self._learner.sizes()
                 await self._save_best(state, model_bytes)

@@ -89,7 +89,7 @@ class TrainingRun:
             await self._fleet.group.load(newest.path, timeout_s=self._config.checkpoint.timeout_s)
         moved = self._folder.rewind(state.version)
         print(closing.started(time.monotonic() - start, moved), flush=True)
-        if self._config.checkpoint.best and (said := await self._run_store().mend_best(state, self._folder.lost)):
+        if said := await self._run_store().mend_best(state, self._folder.lost):
             print(said, flush=True)
         return state
 

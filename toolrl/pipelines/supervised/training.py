@@ -61,7 +61,7 @@ class SupervisedRun:
             await crew.group.load(newest.path, timeout_s=config.checkpoint.timeout_s)
         print(started(time.monotonic() - start, folder.rewind(state.version)), flush=True)
         store = RunStore(self._store, crew.group, inputs.template, config.checkpoint)
-        if config.checkpoint.best and (said := await store.mend_best(state, folder.lost)):
+        if said := await store.mend_best(state, folder.lost):
             print(said, flush=True)
         sinks = open_sinks(config, folder, state.version)
         try:
