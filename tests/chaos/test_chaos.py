@@ -45,7 +45,7 @@ def test_each_accident_happened_and_was_told(struck):
     assert {path.name for path in struck.glob("mark-*")} == {"mark-1-1", "mark-1-2", "mark-2-1"}
     attempts = json.loads((struck / "run" / "versions.json").read_text())["attempts"]
     assert len(attempts) == 3  # two starts, and a rewind by itself
-    assert "rank" in attempts[2]["after"]
+    assert "has died" in attempts[2]["after"]
     assert "engine 0" in (struck / "start-1.log").read_text()
     assert "SIGTERM" in (struck / "start-1.log").read_text()
 
