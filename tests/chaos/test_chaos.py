@@ -46,7 +46,7 @@ def test_each_accident_happened_and_was_told(struck):
     attempts = json.loads((struck / "run" / "versions.json").read_text())["attempts"]
     assert len(attempts) == 3  # two starts, and a rewind by itself
     assert "has died" in attempts[2]["after"]
-    assert "engine 0" in (struck / "start-1.log").read_text()
+    assert "engine-0 is replaced (1 of 5)" in (struck / "start-1.log").read_text()
     assert "SIGTERM" in (struck / "start-1.log").read_text()
 
 
