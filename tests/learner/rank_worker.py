@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import deepspeed
 import torch.distributed as dist
+from deepspeed.utils import groups
 
 from toolrl.learner import logprobs, rendezvous
 from toolrl.learner.rank import LearnerRank
@@ -24,6 +25,7 @@ class Worker:
         self.learner = None
 
     def make(self, *args, **kwargs):
+        groups._ZERO_PARAM_INTRA_PARALLEL_GROUP = None  # DeepSpeed forms it once in a process, and these go on to another learner
         self.learner = LearnerRank(*args, **kwargs)
         join = rendezvous.join
         if dist.is_initialized():

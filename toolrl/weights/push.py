@@ -109,6 +109,9 @@ class Publisher(Generic[E]):
                 self._members.note_all(self._engines, EngineEvent.BROKEN)
                 raise
             except (WeightSyncError, DeadlineError, RolloutError) as failure:  # the last: what an engine's core says when it dies
+                if self._attempts == 1:  # nobody is replaced, so nobody need know who is well
+                    self._members.note_all(self._engines, EngineEvent.BROKEN)
+                    raise
                 await self._sort_out()
                 if attempt >= self._attempts:
                     raise
