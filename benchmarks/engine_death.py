@@ -83,7 +83,7 @@ def main():
         seconds = time.monotonic() - started
     idle = {line["version"]: line["loop/wait_generation_s"] for line in found if line["version"] > SETTLED}
     normal = statistics.median(value for version, value in idle.items() if version <= KILLED_AT)
-    away = [line["version"] for line in found if line["engine/serving"] < 2 and line["version"] > KILLED_AT]
+    away = [line["version"] for line in found if line["version"] > KILLED_AT and line["engine/serving"] < 2]
     struck = {version: value for version, value in idle.items() if KILLED_AT < version <= max(away, default=KILLED_AT) + 2}
     worst = max(struck.values())
     redrawn = sum(line.get("engine/redrawn", 0) for line in found)
