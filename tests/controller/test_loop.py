@@ -570,31 +570,6 @@ def test_the_metrics_of_a_batch_by_hand():
     assert {name: row[name] for name in expected} == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("timing", range(8))
-@pytest.mark.parametrize(
-    "moment", [("sample", 7), ("score", 7), ("step", 2), ("publish", 3), ("commit", 2), ("evaluate", 2), ("save", 2), ("log", 3)]
-)
-def test_a_preempted_run_saves_what_is_live_and_another_goes_on_from_it(timing, moment):
-    world = World(seed=timing)
-    loop = controller(world, staleness=1, eval_every=1, save_every=2)
-    enter = world.enter
-
-    def watched(what, number):
-        if (what, number) == moment:
-            loop.preempt()
-        enter(what, number)
-
-    world.enter = watched
-    with pytest.raises(PreemptedError, match="is saved, and the same command goes on"):
-        asyncio.run(asyncio.wait_for(loop.run(6), timeout=20))
-    assert loop.state.version < 6
-    assert world.store.states[-1] == loop.state, "the state that is saved is that of the last live version"
-    assert len(world.rollout_log.batches) == len(world.learner.batches) == loop.state.version, "a batch that was trained is live and logged"
-    resumed = World(seed=timing + 100)
-    train(resumed, steps=6, state=loop.state, staleness=1)
-    assert used(world) + used(resumed) == list(range(6 * P))
-
-
 def preempted_at(world, loop, *moment):
     """Ask the loop to stop when the world comes to a moment."""
     enter = world.enter
@@ -605,6 +580,24 @@ def preempted_at(world, loop, *moment):
         enter(what, number)
 
     world.enter = watched
+
+
+@pytest.mark.parametrize("timing", range(8))
+@pytest.mark.parametrize(
+    "moment", [("sample", 7), ("score", 7), ("step", 2), ("publish", 3), ("commit", 2), ("evaluate", 2), ("save", 2), ("log", 3)]
+)
+def test_a_preempted_run_saves_what_is_live_and_another_goes_on_from_it(timing, moment):
+    world = World(seed=timing)
+    loop = controller(world, staleness=1, eval_every=1, save_every=2)
+    preempted_at(world, loop, *moment)
+    with pytest.raises(PreemptedError, match="is saved, and the same command goes on"):
+        asyncio.run(asyncio.wait_for(loop.run(6), timeout=20))
+    assert loop.state.version < 6
+    assert world.store.states[-1] == loop.state, "the state that is saved is that of the last live version"
+    assert len(world.rollout_log.batches) == len(world.learner.batches) == loop.state.version, "a batch that was trained is live and logged"
+    resumed = World(seed=timing + 100)
+    train(resumed, steps=6, state=loop.state, staleness=1)
+    assert used(world) + used(resumed) == list(range(6 * P))
 
 
 def test_a_signal_cuts_an_evaluation_short_and_the_version_is_saved():
@@ -678,14 +671,7 @@ def test_the_batch_behind_a_disagreement_is_kept_and_comes_again():
 def test_a_run_that_is_asked_to_stop_in_its_last_batch_ends_as_usual():
     world = World()
     loop = controller(world)
-    enter = world.enter
-
-    def watched(what, number):
-        if (what, number) == ("step", 2):
-            loop.preempt()
-        enter(what, number)
-
-    world.enter = watched
+    preempted_at(world, loop, "step", 2)
     assert asyncio.run(loop.run(3)).version == 3
 
 

@@ -16,9 +16,9 @@ def evaluation_due(version: WeightVersion, every: int, last: int) -> bool:
     return version == last or (every > 0 and version % every == 0)
 
 
-def checkpoint_due(state: RunState, start: WeightVersion, config: CheckpointConfig) -> bool:
-    """Whether the present version is to be saved. The one the run starts from needs none: it comes from a checkpoint."""
-    if state.version == start:
+def checkpoint_due(state: RunState, saved: WeightVersion, config: CheckpointConfig) -> bool:
+    """Whether the present version is to be saved. Not the one that is `saved`, as that is which the run starts from."""
+    if state.version == saved:
         return False
     new_best = config.best and state.best_version == state.version
     return new_best or (config.every > 0 and state.version % config.every == 0)

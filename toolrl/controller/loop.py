@@ -103,7 +103,7 @@ class Controller:
         self._learner, self._weights, self._evaluator = learner, weights, evaluator
         self._store, self._rollout_log, self._sink = store, rollout_log, sink
         self._watch = Stopwatch(clock)
-        self._start_version = self._saved = state.version
+        self._saved = state.version
         self._writing: asyncio.Task[None] | None = None
         self._preempted = asyncio.Event()
 
@@ -133,7 +133,7 @@ class Controller:
         await self._start()
         while self.state.version < steps:
             window.fill(self.state.version, self._loop.prompts_per_batch, self._slots(steps))
-            saved = await self._save() if checkpoint_due(self.state, self._start_version, self._checkpoint) else {}
+            saved = await self._save() if checkpoint_due(self.state, self._saved, self._checkpoint) else {}
             batch = await self._batch_unless_preempted(window)
             if batch is None:
                 break

@@ -85,7 +85,7 @@ class SupervisedLoop:
         self._learner, self._weights, self._evaluator = learner, weights, evaluator
         self._store, self._sink = store, sink
         self._watch = Stopwatch(clock)
-        self._start_version = self._saved = state.version
+        self._saved = state.version
         self._preempted = False
 
     def preempt(self) -> None:
@@ -103,7 +103,7 @@ class SupervisedLoop:
             self._write(metrics)
         self._watch.lap()
         while self.state.version < steps and not self._preempted:
-            saved = await self._save() if checkpoint_due(self.state, self._start_version, self._checkpoint) else {}
+            saved = await self._save() if checkpoint_due(self.state, self._saved, self._checkpoint) else {}
             trained = await self._step()
             due = evaluation_due(self.state.version, self._evaluation.every, steps)
             self._write(saved | trained | (await self._measure() if due else {}))
