@@ -160,13 +160,13 @@ def install(injector):
     around(RolloutWriter, "write", at_log)
     around(learners.LearnerGroup, "export", at_export)
 
-    written = store._write_synced
+    written = store.replace_text
 
     def marking(path, text):
         injector.stage("marking")
         written(path, text)
 
-    store._write_synced = marking
+    store.replace_text = marking
     made = reward_worker.RewardHandle.__init__
 
     def remembered(self, *arguments, **options):

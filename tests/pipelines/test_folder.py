@@ -38,7 +38,7 @@ def dies_at(step, out):
 
             return call
 
-        for owner, names in ((Path, ("rename", "mkdir", "open", "rmdir")), (shutil, ("rmtree",)), (folder, ("sync_folder",))):
+        for owner, names in ((Path, ("rename", "mkdir", "open", "rmdir")), (shutil, ("rmtree",)), (folder, ("sync",))):
             for name in names:
                 setattr(owner, name, mortal(getattr(owner, name)))
         try:

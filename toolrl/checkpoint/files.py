@@ -7,10 +7,11 @@ nothing about what this one has yet to send, and one process would read for minu
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from toolrl.monitor.durable import sync
 
 Seals = dict[str, list[int | str]]
 """Path in the folder -> size in bytes, digest."""
@@ -28,15 +29,6 @@ def seal(folder: Path, files: Iterable[Path]) -> Seals:
 def files_below(folder: Path) -> list[Path]:
     """Return every file of a folder."""
     return [path for path in folder.rglob("*") if path.is_file()]
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sync_folders(folder: Path) -> None:

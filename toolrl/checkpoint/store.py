@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from toolrl.checkpoint.files import Seals, digests, files_below, seal, sync, sync_folders
+from toolrl.checkpoint.files import Seals, digests, files_below, seal, sync_folders
 from toolrl.errors import CheckpointError, RunFolderError
+from toolrl.monitor.durable import replace_text, sync
 from toolrl.monitor.jsonfile import read_object
 from toolrl.types import RunState, WeightVersion
 
@@ -119,7 +120,7 @@ class CheckpointStore:
                 final.rename(old)
             path.rename(final)
             sync(self._folder)
-            _write_synced(final / MARK, mark)
+            replace_text(final / MARK, mark)
             shutil.rmtree(old, ignore_errors=True)
             if final.name != BEST:
                 self._prune(state.version)
@@ -275,12 +276,3 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except FileNotFoundError:
         return None
-
-
-def _write_synced(path: Path, text: str) -> None:
-    """Write a file that is either not there or whole."""
-    aside = path.with_name(TMP + path.name)
-    aside.write_text(text)
-    sync(aside)
-    aside.rename(path)
-    sync(path.parent)

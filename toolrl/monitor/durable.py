@@ -14,10 +14,9 @@ def aside_of(path: Path) -> Path:
 def publish(path: Path) -> None:
     """Turn the closed `aside_of(path)` into `path`: after a crash there is the whole new file, or what was there before."""
     aside = aside_of(path)
-    with aside.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(aside)
     aside.rename(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -26,8 +25,8 @@ def replace_text(path: Path, text: str) -> None:
     publish(path)
 
 
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -16,7 +16,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 from toolrl.errors import UserError
-from toolrl.monitor.durable import sync_folder
+from toolrl.monitor.durable import sync
 
 
 @contextmanager
@@ -36,11 +36,11 @@ def whole_folder(out: Path) -> Iterator[Path]:
         raise _unwritable(out, error) from error
     try:
         yield aside
-        sync_folder(aside)
+        sync(aside)
         if out.exists():
             out.rename(replaced)
         aside.rename(out)
-        sync_folder(out.parent)
+        sync(out.parent)
     except OSError as error:
         raise _unwritable(out, error) from error
     finally:

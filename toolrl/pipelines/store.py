@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from toolrl.actors.learner import LearnerGroup
-from toolrl.checkpoint.files import Seals, files_below, seal, sync, sync_folders
+from toolrl.checkpoint.files import Seals, files_below, seal, sync_folders
 from toolrl.checkpoint.store import CheckpointStore
 from toolrl.config.schema import CheckpointConfig
 from toolrl.data.template import PromptTemplate
 from toolrl.errors import CheckpointError, DeadlineError
+from toolrl.monitor.durable import sync
 from toolrl.types import RunState
 
 FINAL = "final"
