@@ -11,6 +11,8 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+
 HEAD, WORKER = "10.213.77.1", "10.213.77.2"
 PORT = 6399
 START_S = 60
@@ -19,6 +21,14 @@ START_S = 60
 def available():
     """Whether namespaces can be made here."""
     return os.geteuid() == 0 and shutil.which("ip") and subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode == 0
+
+
+MARKS = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not available(), reason="makes network namespaces, which takes root and `ip`"),
+]
+"""Of every test that wants two nodes."""
 
 
 def ip(*arguments):

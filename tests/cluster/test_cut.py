@@ -11,15 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from networks import TwoNodes, available
+from networks import MARKS, TwoNodes
 
 from toolrl.cli.main import main
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(not available(), reason="makes network namespaces, which takes root and `ip`"),
-]
+pytestmark = MARKS
 STEPS = 12
 CUT_AT = 3
 SETTINGS = (

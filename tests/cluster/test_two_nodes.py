@@ -9,13 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from networks import TwoNodes, available
+from networks import MARKS, TwoNodes
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(not available(), reason="makes network namespaces, which takes root and `ip`"),
-]
+pytestmark = MARKS
 STEPS = 2
 SETTINGS = (
     "conf/demo.yaml", f"run.steps={STEPS}", "engine.num=2", "engine.tensor_parallel=2", "engine.cpus=2.2", "engine.threads=1",
