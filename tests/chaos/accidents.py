@@ -25,10 +25,10 @@ class Accident:
 
     @property
     def first_code(self):
-        """The exit code of the start that it strikes; None: any but 0."""
+        """The exit code of the start that it strikes; None: any, since actors notice late that their node process is gone."""
         if self.where in ("engine", "rank", "reward"):
             return 0
-        return {"die": -9, "cut": -9, "term": 75}.get(self.how)
+        return {"die": -9, "cut": -9, "term": 75, "fill": 1}.get(self.how)
 
     @property
     def exact(self):

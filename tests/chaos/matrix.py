@@ -55,13 +55,13 @@ def run_case(name, seed, folder, reference=None):
         problems += left
     if codes[-1] != 0:
         problems.append(f"never ended: exit codes {codes}")
-    if name and not (codes[0] == ACCIDENTS[name].first_code or (ACCIDENTS[name].first_code is None and codes[0] != 0)):
+    if name and ACCIDENTS[name].first_code not in (None, codes[0]):
         problems.append(f"exit codes {codes}, expected {ACCIDENTS[name].first_code} first")
     if name and not mark.with_name("struck-1").exists():
         problems.append("the accident did not happen")
     result = {"accident": name, "seed": seed, "codes": codes, "seconds": round(time.monotonic() - started, 1)}
     if codes[-1] == 0:
-        problems += _audit(run) + _traces(run, name)
+        problems += _audit(run) + (_traces(run, name) if name and codes[0] == ACCIDENTS[name].first_code else [])
         summary = json.loads((run / "summary.json").read_text())
         result |= {"steps": summary["steps"], "heldout": summary["heldout_reward_after"], "attempts": _attempts(run)}
         if summary["steps"] != STEPS:
@@ -92,8 +92,6 @@ def _start(name, seed, mark, arguments, log):
 
 def _traces(run, name):
     """Return what a run that was struck must have left of it, and has not."""
-    if not name:
-        return []
     where, attempts = ACCIDENTS[name].where, _attempts(run)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     metric = {"engine": "engine/replaced", "reward": "reward/workers_replaced"}.get(where)
