@@ -82,6 +82,8 @@ class RunFolder:
         ready: Callable[[], object] = lambda: None,
     ) -> None:
         changed = check(path, config)
+        if path.exists():
+            require_readable(path)
         for name, text in (keeps or {}).items():
             _require_same(path / name, text)
         self.path = path
@@ -239,7 +241,6 @@ def check(path: Path, config: RlConfig | SftConfig) -> dict[str, tuple[Any, Any]
         lines = [f"  {key}: the run has {old!r}, got {new!r}" for key, (old, new) in refused.items()]
         remedy = f"set them back as in its {CONFIG} to resume it; or name another run.dir"
         raise RunFolderError("\n".join([f"run.dir: {path} holds a run of another configuration", *lines, remedy]))
-    require_readable(path)
     return changed
 
 

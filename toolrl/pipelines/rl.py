@@ -22,6 +22,7 @@ from toolrl.config.load import load, to_yaml
 from toolrl.config.remarks import remarks
 from toolrl.config.schema import RlConfig
 from toolrl.data.template import FILE_NAME
+from toolrl.monitor.readable import require_readable
 from toolrl.monitor.rundir import CHECKPOINTS, RunFolder, check
 from toolrl.pipelines import closing
 from toolrl.pipelines.inputs import Inputs, load_inputs
@@ -36,6 +37,7 @@ def rl(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     if dry_run:
         run = Path(config.run.dir).resolve()
         check(run, config)
+        require_readable(run)
         inputs = load_inputs(config)
         require_same(run, inputs.started_from)
         local = config.cluster.address == LOCAL

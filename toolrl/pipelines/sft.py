@@ -22,6 +22,7 @@ from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.config.load import load, to_yaml
 from toolrl.config.sft import SftConfig
 from toolrl.data.template import FILE_NAME
+from toolrl.monitor.readable import require_readable
 from toolrl.monitor.rundir import CHECKPOINTS, RunFolder, check
 from toolrl.pipelines.inputs import start_model
 from toolrl.pipelines.preemption import Preemption
@@ -37,7 +38,9 @@ def sft(arguments: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """Run `toolrl sft` and return its exit code. Raises ToolRLError."""
     config = load(SftConfig, arguments)
     if dry_run:
-        check(Path(config.run.dir).resolve(), config)
+        run = Path(config.run.dir).resolve()
+        check(run, config)
+        require_readable(run)
         with start_model(config.model.path, seed=config.run.seed) as model_path:
             print(_plan(load_supervised(config, model_path)))
         return 0
