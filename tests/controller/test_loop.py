@@ -645,6 +645,15 @@ def test_a_draw_whose_group_was_lost_is_sampled_again_with_the_same_seeds(timing
     assert [number for what, number in world.journal if what == "sample"].count(4) == 3
 
 
+def test_rollouts_that_the_disk_does_not_take_end_the_run_at_the_deadline():
+    world = World()
+    world.rollout_log.write = lambda batch, trained: asyncio.sleep(3600)
+    loop = controller(world)
+    loop._checkpoint = CheckpointConfig(timeout_s=0.05)
+    with pytest.raises(DeadlineError, match=r"rollouts of version 1: not on the disk within checkpoint\.timeout_s=0\.05 s"):
+        asyncio.run(asyncio.wait_for(loop.run(4), timeout=20))
+
+
 def test_a_draw_that_is_lost_again_and_again_ends_the_run():
     world = World()
 

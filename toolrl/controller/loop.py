@@ -30,12 +30,13 @@ from toolrl.config.schema import CheckpointConfig, EvalConfig, LoopConfig
 from toolrl.controller.due import checkpoint_due, evaluation_due, require_end
 from toolrl.controller.parts import first_failure, part
 from toolrl.controller.rejoin import while_serving
-from toolrl.controller.report import batch_metrics, rates
+from toolrl.controller.report import batch_metrics, nothing_to_learn, rates
 from toolrl.controller.rolling import Roller
 from toolrl.controller.stopwatch import Stopwatch
 from toolrl.controller.window import Window
 from toolrl.errors import (
     CheckpointError,
+    DeadlineError,
     DisagreementError,
     DivergedError,
     LearnerError,
@@ -192,7 +193,7 @@ class Controller:
             dropped.append(scored)
             in_row.append(scored)
             if len(in_row) > self._loop.max_dull_in_row:
-                raise NothingToLearnError(_nothing_to_learn(in_row, self._loop.max_dull_in_row))
+                raise NothingToLearnError(nothing_to_learn(in_row, self._loop.max_dull_in_row))
             window.top_up(version, size - len(trained))
         window.expire(WeightVersion(version + 1 - self._loop.max_staleness))
         return Batch(version, trajectories(self._algo, trained, self._sampling.max_tokens), tuple(dropped), tuple(discarded))
@@ -246,9 +247,19 @@ class Controller:
             await self._rollout_log.write(batch, trained)
 
     async def _rollouts_written(self) -> None:
-        if self._writing is not None:
-            await self._writing
-            self._writing = None
+        if self._writing is None:
+            return
+        try:
+            async with asyncio.timeout(self._checkpoint.timeout_s):
+                await self._writing
+        except DeadlineError:  # of a part
+            raise
+        except TimeoutError as late:
+            raise DeadlineError(
+                f"{self._writing.get_name()}: not on the disk within checkpoint.timeout_s={self._checkpoint.timeout_s:g} s; "
+                "look at the file system of run.dir, then run again to resume"
+            ) from late
+        self._writing = None
 
     async def _evaluate(self, *, last: bool = False) -> dict[str, float]:
         """Measure the live version. The loop waits here, so nothing is pushed meanwhile; new draws wait too, so its time is its own.
@@ -281,15 +292,3 @@ class Controller:
             metrics |= rates(metrics)
         with part(RunError, f"metrics sink, writing version {self.state.version}"):
             self._sink.write(self.state.version, metrics)
-
-
-def _nothing_to_learn(groups: list[ScoredGroup], bound: int) -> str:
-    rewards = [verdict.reward for scored in groups for verdict in scored.verdicts]
-    known = [reward for reward in rewards if reward is not None]
-    mean = f"mean reward {sum(known) / len(known):.3f}" if known else "none with a reward"
-    return (
-        f"{len(groups)} groups in a row (draws {groups[0].group.draw} to {groups[-1].group.draw}) taught nothing, "
-        f"more than loop.max_dull_in_row={bound}: within each, all rewards agree ({len(rewards)} completions, {mean}, "
-        f"{len(rewards) - len(known)} whose verifier failed). Near 0 the prompts are too hard or the form is unknown: start from "
-        "a supervised checkpoint. Near 1 they are too easy. loop.refill=false trains them with advantage 0 instead"
-    )

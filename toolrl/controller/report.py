@@ -12,7 +12,7 @@ from statistics import fmean, pstdev
 
 from toolrl.algo.advantage import rewards
 from toolrl.config.learning import AlgoConfig
-from toolrl.types import Batch, Verdict
+from toolrl.types import Batch, ScoredGroup, Verdict
 
 
 def batch_metrics(batch: Batch, algo: AlgoConfig, *, max_tokens: int, max_staleness: int) -> dict[str, float]:
@@ -128,3 +128,16 @@ def _rollouts(batch: Batch) -> dict[str, float]:
         "rollout/prompt_tokens_mean": fmean(group.prompt_tokens for group in groups),
         "rollout/sample_s_mean": fmean(group.sample_s for group in groups),
     }
+
+
+def nothing_to_learn(groups: list[ScoredGroup], bound: int) -> str:
+    """Return the words for a run of dull groups longer than `bound`."""
+    rewards = [verdict.reward for scored in groups for verdict in scored.verdicts]
+    known = [reward for reward in rewards if reward is not None]
+    mean = f"mean reward {sum(known) / len(known):.3f}" if known else "none with a reward"
+    return (
+        f"{len(groups)} groups in a row (draws {groups[0].group.draw} to {groups[-1].group.draw}) taught nothing, "
+        f"more than loop.max_dull_in_row={bound}: within each, all rewards agree ({len(rewards)} completions, {mean}, "
+        f"{len(rewards) - len(known)} whose verifier failed). Near 0 the prompts are too hard or the form is unknown: start from "
+        "a supervised checkpoint. Near 1 they are too easy. loop.refill=false trains them with advantage 0 instead"
+    )
