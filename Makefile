@@ -33,7 +33,7 @@ chaos: $(READY)  ## every accident in a real run each, for two seeds: an hour an
 kills: $(READY)  ## kill -9 at twenty random moments of one run, and another that nobody disturbs: in twenty minutes
 	$(BIN)/python tests/chaos/kills.py $(ARGS)
 
-soak: $(READY)  ## three hundred steps: what a run holds meanwhile, and leaves behind
+soak: $(READY)  ## a thousand steps: what a run holds meanwhile, and leaves behind
 	$(BIN)/python tests/chaos/soak.py $(ARGS)
 
 elastic: $(READY)  ## a run that goes on under other numbers of ranks and engines

@@ -1,4 +1,4 @@
-"""Hundreds of steps, and what a run holds meanwhile and leaves behind: `make soak`, or python soak.py [--steps 300] [--report FILE].
+"""Hundreds of steps, and what a run holds meanwhile and leaves behind: `make soak`, or python soak.py [--steps 1000] [--report FILE].
 
     a run to its end   ─> memory of each of its processes, every second ─> slope over its steps, once it has settled
     another, by Ctrl-C ─> in the middle of its work                      ┐
@@ -70,7 +70,8 @@ def follow(watched, run, end):
         family = watched.family.alive()
         watched.ports |= ports_of(family)
         for pid in family if version is not None else ():
-            roles[pid] = role_of(pid, watched.driver.pid)  # anew: a process gets its title only once it is up
+            # Anew: a process gets its title only once it is up. One that just ended has none any more.
+            roles[pid] = role_of(pid, watched.driver.pid) or roles.get(pid, "")
             samples[pid].append((version, private_mib(pid)))
         threading.Event().wait(SAMPLE_S)
     return {pid: (roles[pid], series) for pid, series in samples.items()}
@@ -146,7 +147,7 @@ def interrupted(place):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--report", type=Path, default=Path("runs/soak.json"))
     parser.add_argument("--lock", type=Path, help="a file to hold while a run is on, where several share this machine")
     options = parser.parse_args()

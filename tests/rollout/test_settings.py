@@ -39,6 +39,12 @@ def test_threads_of_an_engine_wait_without_spinning_on_shared_cores():
     assert (found["OMP_NUM_THREADS"], found["OMP_WAIT_POLICY"], found["VLLM_CPU_OMP_THREADS_BIND"]) == ("3", "PASSIVE", "nobind")
 
 
+def test_an_engine_on_cpu_keeps_the_code_of_few_shapes():
+    """Nearly every step has a shape of its own: without a bound its core grew by 660 MiB in 1,000 steps (`make soak`)."""
+    assert environment(CPU)["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "64"
+    assert "ONEDNN_PRIMITIVE_CACHE_CAPACITY" not in environment(CUDA)
+
+
 def test_the_sampler_is_not_compiled_where_the_engine_is_eager():
     assert environment(CPU)["TORCH_COMPILE_DISABLE"] == "1"
     assert "TORCH_COMPILE_DISABLE" not in environment(replace(CPU, enforce_eager=False))
