@@ -118,7 +118,7 @@ def environment(settings: EngineSettings) -> dict[str, str]:
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # engines, learners and tests share the cores; binding would stack them on the same ones
         # A single worker stays inside vLLM's core process: 13,000 instead of 5,000 tokens/s on two cores, 0.8M parameters.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        # oneDNN keeps the code it makes for each shape, a thousand by default: hundreds of MiB, since hardly a step has the shape of another.
+        # oneDNN keeps the code made for a shape, 1,024 by default: hundreds of MiB, since hardly a step has the shape of another.
         "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
         # Eager mode still compiles a helper of the sampler: 18 s of the first request for nothing measurable after it.
         **({"TORCH_COMPILE_DISABLE": "1"} if settings.enforce_eager else {}),
