@@ -19,6 +19,7 @@ from pathlib import Path
 
 from accidents import ACCIDENTS
 from safetensors.numpy import load_file
+from trial import turn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
 from driver import Driver, wait_until
@@ -150,10 +151,12 @@ def main():
     parser.add_argument("--report", type=Path, default=Path("runs/chaos.jsonl"))
     parser.add_argument("--reference", type=Path, help="what the undisturbed run came to: read from here, or written if it is not there")
     parser.add_argument("--keep", type=Path, help="copy the folders of cases that fail to here")
+    parser.add_argument("--lock", type=Path, help="a file to hold while a case is on, where several share this machine")
     options = parser.parse_args()
     names = [name for name in ACCIDENTS if name in options.only or not options.only]
     options.report.parent.mkdir(parents=True, exist_ok=True)
-    reference = _undisturbed(options.reference)
+    with turn(options.lock):
+        reference = _undisturbed(options.reference)
     print(json.dumps(reference), flush=True)
     failed = 0
     with options.report.open("a") as report:
@@ -163,7 +166,7 @@ def main():
                     print(f"skipped, mounting a small disk needs root: {name}", flush=True)
                     continue
                 keep = None
-                with suppress(KeyboardInterrupt), room(name, None) as folder:
+                with suppress(KeyboardInterrupt), room(name, None) as folder, turn(options.lock):
                     result = run_case(name, seed, folder, reference)
                     if result["problems"] and options.keep:
                         keep = options.keep / f"{name.replace(' ', '-')}-{seed}"
