@@ -1,5 +1,7 @@
 """Seconds go to one stage each, and evaluation is not part of a step."""
 
+import pytest
+
 from toolrl.controller.stopwatch import Stopwatch
 
 
@@ -13,3 +15,19 @@ def test_a_lap_adds_up_and_starts_anew():
     lap = watch.lap()
     assert (lap["loop/learner_s"], lap["loop/eval_s"], lap["loop/push_s"], lap["loop/step_s"]) == (4, 7, 0, 4.5)
     assert set(watch.lap().values()) == {0}
+
+
+def test_stages_are_told_as_they_are_entered_and_gone_back_to():
+    told = []
+    watch = Stopwatch(lambda: 0.0, told.append)
+    with watch.stage("wait_generation"), watch.stage("push"):
+        told.append("|")
+    assert told == ["wait_generation", "push", "|", "wait_generation", ""]
+
+
+def test_the_stage_that_a_failure_ended_stays():
+    told = []
+    watch = Stopwatch(lambda: 0.0, told.append)
+    with pytest.raises(RuntimeError), watch.stage("learner"):
+        raise RuntimeError
+    assert told == ["learner"]

@@ -128,6 +128,11 @@ class ScorerPool:
         finally:
             self._open.discard(job)
 
+    @property
+    def unfinished(self) -> int:
+        """Groups that wait for their verdicts."""
+        return len(self._open)
+
     def metrics(self) -> Mapping[str, float]:
         """Return how the pool stands, and what it has cost since it started."""
         return {

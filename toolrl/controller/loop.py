@@ -70,6 +70,7 @@ class Controller:
         state: Where to go on from.
         left_out: Draws that are not to be trained, each with the reason.
         clock: Seconds, never going back.
+        on_stage: Told which stage the loop is in; see `Stopwatch`.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Controller:
         state: RunState,
         left_out: Mapping[int, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        on_stage: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.state = state
         self.failed: Batch | None = None
@@ -103,7 +105,7 @@ class Controller:
         self._engines, self._scorer = engines, scorer
         self._learner, self._weights, self._evaluator = learner, weights, evaluator
         self._store, self._rollout_log, self._sink = store, rollout_log, sink
-        self._watch = Stopwatch(clock)
+        self._watch = Stopwatch(clock, on_stage)
         self._saved = state.version
         self._writing: asyncio.Task[None] | None = None
         self._preempted = asyncio.Event()

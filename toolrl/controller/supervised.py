@@ -62,6 +62,7 @@ class SupervisedLoop:
         sink: Receives metrics.
         state: Where to go on from.
         clock: Seconds, never going back.
+        on_stage: Told which stage the loop is in; see `Stopwatch`.
     """
 
     def __init__(
@@ -78,13 +79,14 @@ class SupervisedLoop:
         sink: Sink,
         state: RunState,
         clock: Callable[[], float] = time.monotonic,
+        on_stage: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.state = state
         self._evaluation, self._checkpoint = evaluation, checkpoint
         self._batches, self._heldout = batches, heldout
         self._learner, self._weights, self._evaluator = learner, weights, evaluator
         self._store, self._sink = store, sink
-        self._watch = Stopwatch(clock)
+        self._watch = Stopwatch(clock, on_stage)
         self._saved = state.version
         self._preempted = False
 

@@ -6,7 +6,7 @@
     versions.json     what each attempt ran on               checkpoints/   see `checkpoint`
     left_out.json     draws that could not be trained, if any
     metrics.jsonl     a line for each version                discarded/     what a rewind took out, by the attempt that wrote it
-    prompts.parquet   each prompt once; of `toolrl rl`       summary.json, curves.png
+    prompts.parquet   each prompt once; of `toolrl rl`       summary.json, curves.png; status.json: what it does now (`status`)
 
 A supervised run has a version for each optimizer step, and keeps a digest of its demonstrations.
 

@@ -26,6 +26,7 @@ from toolrl.monitor.readable import require_readable
 from toolrl.monitor.rundir import CHECKPOINTS, RunFolder, check
 from toolrl.pipelines import closing
 from toolrl.pipelines.inputs import Inputs, load_inputs
+from toolrl.pipelines.live_status import Reporter
 from toolrl.pipelines.preemption import Preemption
 from toolrl.pipelines.started_from import STARTED_FROM, require_same
 from toolrl.pipelines.training import TrainingRun
@@ -63,11 +64,13 @@ def train(config: RlConfig, session: Session) -> dict[str, Any]:
         if newest is None or newest.state.version < config.run.steps or not folder.summary.exists():
             folder.summary.unlink(missing_ok=True)  # it is written last: a run that has one has ended
             print(closing.opening(config, inputs, newest), flush=True)
-            with session.stage(config.cluster, bundles_of(config)) as stage:
-                preemption = Preemption(config.checkpoint.preempt_timeout_s)
-                training = TrainingRun(config, inputs, folder, stage, store, preemption)
-                asyncio.run(preemption.watch(training.train(newest)))
-            closing.finish(folder, store)
+            with Reporter(folder, config.run.steps) as reporter:
+                with session.stage(config.cluster, bundles_of(config), run.name) as stage:
+                    preemption = Preemption(config.checkpoint.preempt_timeout_s)
+                    training = TrainingRun(config, inputs, folder, stage, store, preemption, reporter)
+                    asyncio.run(preemption.watch(training.train(newest)))
+                reporter.close_up()
+                closing.finish(folder, store)
         return folder.read_summary()
 
 

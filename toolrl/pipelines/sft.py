@@ -25,6 +25,7 @@ from toolrl.data.template import FILE_NAME
 from toolrl.monitor.readable import require_readable
 from toolrl.monitor.rundir import CHECKPOINTS, RunFolder, check
 from toolrl.pipelines.inputs import start_model
+from toolrl.pipelines.live_status import Reporter
 from toolrl.pipelines.preemption import Preemption
 from toolrl.pipelines.started_from import STARTED_FROM, model_facts, require_same
 from toolrl.pipelines.supervised import closing
@@ -66,10 +67,13 @@ def train(config: SftConfig, session: Session) -> dict[str, Any]:
             if newest is None or newest.state.version < inputs.config.run.steps or not folder.summary.exists():
                 folder.summary.unlink(missing_ok=True)  # it is written last: a run that has one has ended
                 print(closing.opening(inputs, newest), flush=True)
-                with session.stage(config.cluster, bundles(config)) as stage:
-                    preemption = Preemption(config.checkpoint.preempt_timeout_s)
-                    asyncio.run(preemption.watch(SupervisedRun(inputs, folder, stage, store, preemption).train(newest)))
-                closing.finish(folder, store)
+                with Reporter(folder, inputs.config.run.steps) as reporter:
+                    with session.stage(config.cluster, bundles(config), run.name) as stage:
+                        preemption = Preemption(config.checkpoint.preempt_timeout_s)
+                        training = SupervisedRun(inputs, folder, stage, store, preemption, reporter)
+                        asyncio.run(preemption.watch(training.train(newest)))
+                    reporter.close_up()
+                    closing.finish(folder, store)
             return folder.read_summary()
 
 

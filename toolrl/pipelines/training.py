@@ -33,9 +33,11 @@ from toolrl.monitor.outcomes import LEFT_OUT
 from toolrl.monitor.prompts import write_prompts
 from toolrl.monitor.rollouts import RolloutWriter
 from toolrl.monitor.rundir import RunFolder
+from toolrl.monitor.status import EXPORTING, LOADING, STARTING
 from toolrl.pipelines import closing
 from toolrl.pipelines.fleet import Fleet
 from toolrl.pipelines.inputs import Inputs
+from toolrl.pipelines.live_status import Reporter, Sources
 from toolrl.pipelines.preemption import Preemption
 from toolrl.pipelines.recovery import Recovery
 from toolrl.pipelines.sinks import open_sinks
@@ -58,20 +60,31 @@ class TrainingRun:
         stage: Where the actors are put.
         store: The run's checkpoints.
         preemption: Told when there is a loop to stop.
+        reporter: Told what the run does.
     """
 
     def __init__(
-        self, config: RlConfig, inputs: Inputs, folder: RunFolder, stage: Stage, store: CheckpointStore, preemption: Preemption
+        self,
+        config: RlConfig,
+        inputs: Inputs,
+        folder: RunFolder,
+        stage: Stage,
+        store: CheckpointStore,
+        preemption: Preemption,
+        reporter: Reporter,
     ) -> None:
         self._config, self._inputs, self._folder = config, inputs, folder
         self._stage, self._store, self._preemption = stage, store, preemption
+        self._reporter = reporter
         self._recovery = Recovery(config, folder, store, preemption)
 
     async def train(self, newest: Checkpoint | None) -> None:
         """Start the actors, bring them to where the run stands, and train to its end. Raises what no attempt could recover from."""
         start = time.monotonic()
+        self._reporter.beat()
         self._scorer = ScorerPool(lambda i: self._stage.reward_worker(i, self._inputs.verifier, self._config.reward), self._config.reward)
         self._fleet = await self._new_fleet()
+        self._follow(newest.state if newest else RunState())
         try:
             await asyncio.gather(self._fleet.start(), self._scorer.start())
             await self._recovery.through(newest, attempt=self._attempt, anew=self._anew, start=start)
@@ -79,12 +92,21 @@ class TrainingRun:
             await self._scorer.stop()
             await self._fleet.pool.stop()
 
+    def _follow(self, state: RunState, loop: Controller | None = None) -> None:
+        """Let status.json tell of the fleet and the loop of now."""
+        members, scorer = self._fleet.members, self._scorer
+        self._reporter.follow(
+            Sources(lambda: loop.state if loop else state, engines=lambda: members.states, scoring=lambda: scorer.unfinished)
+        )
+
     async def _new_fleet(self) -> Fleet:
         return await Fleet.create(self._config, self._stage, self._inputs.model_path, self._inputs.tokenizer.stop_ids)
 
     async def _load(self, newest: Checkpoint | None, start: float) -> RunState:
         """Bring the learner and the folder to a checkpoint; None: to the start. Returns the state to go on from."""
         state = newest.state if newest else RunState()
+        self._follow(state)
+        self._reporter.enter(LOADING)
         if newest:
             await self._fleet.group.load(newest.path, timeout_s=self._config.checkpoint.timeout_s)
         moved = self._folder.rewind(state.version)
@@ -126,7 +148,9 @@ class TrainingRun:
                 sink=sinks,
                 state=state,
                 left_out=folder.left_out(),
+                on_stage=self._reporter.enter,
             )
+            self._follow(state, controller)
             self._preemption.ask(controller.preempt)
             try:
                 await controller.run(config.run.steps)
@@ -134,12 +158,14 @@ class TrainingRun:
                 if controller.failed and config.run.on_divergence == "rewind":
                     folder.leave_out(_draws_of(controller.failed), f"{LEFT_OUT}{error}")
                 raise
+            self._reporter.enter(EXPORTING)
             await export_final(fleet.group, inputs.template, folder.path, timeout_s=config.checkpoint.timeout_s)
         finally:
             sinks.close()
 
     async def _anew(self) -> None:
         """Make the learner anew; where it shares its GPUs, the engines with it."""
+        self._reporter.enter(STARTING)
         if self._fleet.turns is None:
             await self._fleet.group.rebuild()
         else:

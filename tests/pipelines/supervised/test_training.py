@@ -20,6 +20,7 @@ from toolrl.config.sft import SftConfig
 from toolrl.errors import ConfigError, DivergedError, LearnerError, LearnerLostError
 from toolrl.monitor.rundir import CHECKPOINTS, RunFolder
 from toolrl.pipelines.inputs import resolve_model
+from toolrl.pipelines.live_status import Reporter
 from toolrl.pipelines.preemption import Preemption
 from toolrl.pipelines.supervised.inputs import load_supervised
 from toolrl.pipelines.supervised.training import SupervisedRun
@@ -106,7 +107,8 @@ def train(tmp_path, monkeypatch):
         with RunFolder(path, config) as folder:
             store, preemption = CheckpointStore(path / CHECKPOINTS, 2), Preemption(1.0)
             run.folder = path
-            asyncio.run(SupervisedRun(inputs, folder, trouble, store, preemption).train(store.newest()))
+            with Reporter(folder, config.run.steps) as reporter:
+                asyncio.run(SupervisedRun(inputs, folder, trouble, store, preemption, reporter).train(store.newest()))
         return path, trouble
 
     return run

@@ -10,12 +10,15 @@ A batch is a function of its number, so one that diverges would do so again: it 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from toolrl.actors.start import Stage
 from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.controller.supervised import SupervisedLoop
 from toolrl.monitor.rundir import RunFolder
+from toolrl.monitor.status import EXPORTING, LOADING, STARTING
 from toolrl.pipelines.closing import started
+from toolrl.pipelines.live_status import Reporter, Sources
 from toolrl.pipelines.preemption import Preemption
 from toolrl.pipelines.recovery import Recovery
 from toolrl.pipelines.sinks import open_sinks
@@ -35,15 +38,26 @@ class SupervisedRun:
         stage: Where the actors are put.
         store: The run's checkpoints.
         preemption: Told when there is a loop to stop.
+        reporter: Told what the run does.
     """
 
-    def __init__(self, inputs: SupervisedInputs, folder: RunFolder, stage: Stage, store: CheckpointStore, preemption: Preemption) -> None:
+    def __init__(
+        self,
+        inputs: SupervisedInputs,
+        folder: RunFolder,
+        stage: Stage,
+        store: CheckpointStore,
+        preemption: Preemption,
+        reporter: Reporter,
+    ) -> None:
         self._inputs, self._folder, self._stage, self._store, self._preemption = inputs, folder, stage, store, preemption
+        self._reporter = reporter
         self._recovery = Recovery(inputs.config, folder, store, preemption)
 
     async def train(self, newest: Checkpoint | None) -> None:
         """Start the actors, bring them to where the run stands, and train to its end. Raises what no attempt could recover from."""
         start = time.monotonic()
+        self._reporter.beat()
         self._crew = await Crew.start(self._inputs, self._stage)
         try:
             await self._recovery.through(newest, attempt=self._attempt, anew=self._anew, start=start)
@@ -51,12 +65,15 @@ class SupervisedRun:
             await self._crew.stop()
 
     async def _anew(self) -> None:
+        self._reporter.enter(STARTING)
         self._crew = await self._crew.anew(self._stage)
 
     async def _attempt(self, newest: Checkpoint | None, start: float) -> None:
         """Bring the learner and the folder to a checkpoint (None: to the start), and train to the end of the run."""
         inputs, config, folder, crew = self._inputs, self._inputs.config, self._folder, self._crew
         state = newest.state if newest else RunState()
+        self._follow(lambda: state)
+        self._reporter.enter(LOADING)
         if newest:
             await crew.group.load(newest.path, timeout_s=config.checkpoint.timeout_s)
         print(started(time.monotonic() - start, folder.rewind(state.version)), flush=True)
@@ -76,9 +93,21 @@ class SupervisedRun:
                 store=crew.store(store),
                 sink=sinks,
                 state=state,
+                on_stage=self._reporter.enter,
             )
+            self._follow(lambda: loop.state)
             self._preemption.ask(loop.preempt)
             await loop.run(config.run.steps)
+            self._reporter.enter(EXPORTING)
             await export_final(crew.group, inputs.template, folder.path, timeout_s=config.checkpoint.timeout_s)
         finally:
             sinks.close()
+
+    def _follow(self, state: Callable[[], RunState]) -> None:
+        """Let status.json tell of the crew of now."""
+        measuring = self._crew.measuring
+        if measuring is None:
+            self._reporter.follow(Sources(state))
+            return
+        members, scorer = measuring.fleet.members, measuring.scorer
+        self._reporter.follow(Sources(state, engines=lambda: members.states, scoring=lambda: scorer.unfinished))
