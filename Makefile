@@ -5,8 +5,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 GPU_BIN := .venv-gpu/bin
 GPU_READY := .venv-gpu/.ready
+DOCS_BIN := .venv-docs/bin
+DOCS_READY := .venv-docs/.ready
 
-.PHONY: demo test test-fast test-cluster gpu-smoke tables chaos kills soak elastic fuzz mutations lint types docs lock-cpu lock-gpu check-gpu audit-deps start-checkpoint
+.PHONY: demo test test-fast test-cluster gpu-smoke tables chaos kills soak elastic fuzz mutations lint types docs site lock-cpu lock-gpu lock-docs check-gpu audit-deps start-checkpoint
 
 demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
@@ -60,6 +62,10 @@ start-checkpoint: $(READY)  ## make the demo's start checkpoint again
 docs: $(READY)  ## remake the generated pages
 	$(BIN)/toolrl config --markdown > docs/settings.md
 	$(BIN)/toolrl config --metrics > docs/metrics.md
+	$(BIN)/toolrl config --commands > docs/commands.md
+
+site: $(DOCS_READY)  ## the documentation as a site, in build/site; a link that leads nowhere fails it
+	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/mkdocs build --strict $(ARGS)
 
 check-gpu: $(READY)  ## requirements/gpu.txt still resolves to itself
 	$(BIN)/uv pip compile requirements/gpu.in -c requirements/gpu.txt $(GPU_RESOLVE) | diff - <(tail -n +2 requirements/gpu.txt)
@@ -84,6 +90,14 @@ lock-cpu: $(READY)
 	$(BIN)/pip freeze --exclude-editable | grep -vE '^(torch|pip|setuptools|toolrl)==' | sort -f >> requirements/cpu.new
 	mv requirements/cpu.new requirements/cpu.txt
 
+lock-docs:
+	rm -rf .venv-docs && $(PYTHON) -m venv .venv-docs
+	$(DOCS_BIN)/pip install --quiet --disable-pip-version-check mkdocs-material
+	head -1 requirements/docs.txt > requirements/docs.new
+	$(DOCS_BIN)/pip freeze >> requirements/docs.new
+	mv requirements/docs.new requirements/docs.txt
+	touch $(DOCS_READY)
+
 # The mark is written last: an interrupted set-up is done again.
 $(READY): requirements/cpu.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "toolrl needs Python 3.11; set PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -91,6 +105,12 @@ $(READY): requirements/cpu.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/cpu.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(READY)
+
+$(DOCS_READY): requirements/docs.txt
+	@command -v $(PYTHON) >/dev/null || { echo "the site needs Python 3.11; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv .venv-docs
+	$(DOCS_BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/docs.txt
+	touch $(DOCS_READY)
 
 # A GPU machine's own set-up, beside the one for CPU. flash-attn may be added by hand: its tests skip without it.
 $(GPU_READY): requirements/gpu.txt pyproject.toml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from toolrl.cli.asking import add_distill
@@ -10,6 +11,7 @@ from toolrl.cli.data import add_fingerprint, add_prepare
 from toolrl.cli.evaluation import add_evaluate
 from toolrl.cli.learner import add_replay
 from toolrl.cli.recipes import add_run, add_table
+from toolrl.cli.reference import commands_page
 from toolrl.cli.reward import add_audit, add_explain, add_rescore, add_score
 from toolrl.cli.serving import add_export, add_serve
 
@@ -42,9 +44,11 @@ def _add_config(parsers: Any) -> None:
     parser = parsers.add_parser("config", help="print every setting, or a resolved configuration", description="Print settings.")
     parser.add_argument("settings", nargs="*", metavar="CONF|KEY=VALUE", help=SETTINGS_HELP + "; none: the schema with its docs")
     parser.add_argument("--command", default="rl", choices=CONFIGURED, help="whose settings (default: rl)")
-    parser.add_argument("--markdown", action="store_true", help="the page docs/settings.md")
-    parser.add_argument("--metrics", action="store_true", help="the page docs/metrics.md")
-    parser.set_defaults(run=_config)
+    page = parser.add_mutually_exclusive_group()
+    page.add_argument("--markdown", action="store_true", help="the page docs/settings.md")
+    page.add_argument("--metrics", action="store_true", help="the page docs/metrics.md")
+    page.add_argument("--commands", action="store_true", help="the page docs/commands.md")
+    parser.set_defaults(run=lambda arguments: _config(arguments, parsers.choices))
 
 
 def _rl(arguments: argparse.Namespace) -> int:
@@ -59,7 +63,10 @@ def _sft(arguments: argparse.Namespace) -> int:
     return sft(arguments.settings, dry_run=arguments.dry_run, as_json=arguments.json)
 
 
-def _config(arguments: argparse.Namespace) -> int:
+def _config(arguments: argparse.Namespace, parsers: Mapping[str, argparse.ArgumentParser]) -> int:
+    if arguments.commands:
+        print(commands_page(parsers))
+        return 0
     from toolrl.pipelines.config import show
 
     print(show(arguments.settings, command=arguments.command, markdown=arguments.markdown, metrics=arguments.metrics))

@@ -45,12 +45,17 @@ class _Command(_Parser):
             self._intermixed = False
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
     parser = _Parser(prog="toolrl", description="Train language models to call tools, by reinforcement learning with a verifiable reward.")
     parser.add_argument("--version", action="version", version=f"toolrl {__version__}")
     commands.add_to(parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Command))
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = make_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
     except ToolRLError as error:
