@@ -31,6 +31,7 @@ ALLOWED = {
     ("learner/model.py", "pickle"): "names the error of a refused file",
     ("learner/reshard.py", "torch.load"): "tensors and plain values only (weights_only=True)",
     ("data/report.py", "made.from_string"): "the page of a report, a template of ours, which escapes what is put into it",
+    ("pipelines/reporting/page.py", "made.from_string"): "the page about runs, a template of ours, which escapes what is put into it",
     ("evaluation/checkout/judge.py", "importlib.import_module"): "upstream's modules, by names that stand here; a process of its own",
     ("evaluation/bfcl/foreign/run_official.py", "importlib.import_module"): "upstream's modules, by names that stand here; its own process",
 }

@@ -1,11 +1,12 @@
 """A run is not gone on with over files that it could not read at its end."""
 
 import os
+from fcntl import LOCK_EX, flock
 
 import pytest
 
 from toolrl.errors import RunFolderError
-from toolrl.monitor.readable import read_attempts, require_readable
+from toolrl.monitor.readable import driver_of, read_attempts, require_readable
 
 
 @pytest.fixture
@@ -43,3 +44,15 @@ def test_a_pipe_in_place_of_the_attempts_is_refused(tmp_path):
     os.mkfifo(tmp_path / "versions.json")
     with pytest.raises(RunFolderError, match=r"versions\.json"):
         read_attempts(tmp_path / "versions.json")
+
+
+def test_who_drives_a_run_is_told_while_it_holds_the_lock(tmp_path):
+    lock = tmp_path / ".lock"
+    assert driver_of(lock) == ""
+    with lock.open("w") as file:
+        file.write("process 7 on host")
+        file.flush()
+        assert driver_of(lock) == ""
+        flock(file, LOCK_EX)
+        assert driver_of(lock) == "process 7 on host"
+    assert driver_of(lock) == ""

@@ -12,12 +12,13 @@ from toolrl.cli.evaluation import add_evaluate
 from toolrl.cli.learner import add_replay
 from toolrl.cli.recipes import add_run, add_table
 from toolrl.cli.reference import commands_page
+from toolrl.cli.report import add_report
 from toolrl.cli.reward import add_audit, add_explain, add_rescore, add_score
 from toolrl.cli.serving import add_export, add_serve
 
 NAMES = (
-    "prepare", "fingerprint", "distill", "sft", "rl", "run", "table", "evaluate", "score", "explain", "replay", "rescore", "audit", "serve",
-    "export", "config",
+    "prepare", "fingerprint", "distill", "sft", "rl", "run", "table", "evaluate", "score", "explain", "replay", "rescore", "audit",
+    "report", "serve", "export", "config",
 )  # fmt: skip
 CONFIGURED = ("rl", "sft", "distill", "evaluate", "serve")
 """Commands with settings; `toolrl.config.kinds` has the schema of each."""
@@ -35,7 +36,19 @@ def add_to(parsers: Any) -> None:
         parser.add_argument("--dry-run", action="store_true", help="check everything, print it, and start nothing")
         parser.add_argument("--json", action="store_true", help="end with the summary as one JSON line")
         parser.set_defaults(run=_sft if name == "sft" else _rl, stopped=("the same command goes on from the newest checkpoint",))
-    for add in (add_run, add_table, add_evaluate, add_score, add_explain, add_replay, add_rescore, add_audit, add_serve, add_export):
+    for add in (
+        add_run,
+        add_table,
+        add_evaluate,
+        add_score,
+        add_explain,
+        add_replay,
+        add_rescore,
+        add_audit,
+        add_report,
+        add_serve,
+        add_export,
+    ):
         add(parsers)
     _add_config(parsers)
 

@@ -9,6 +9,7 @@ Of tables only the end of the file is read, which says what they hold.
 from __future__ import annotations
 
 import os
+from fcntl import LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,15 @@ def read_attempts(path: Path) -> list[dict[str, Any]]:
     if not isinstance(attempts, list) or not all(isinstance(each, dict) for each in attempts):
         raise RunFolderError(f"{path}: expected a list of attempts; {_REMEDY}")
     return attempts
+
+
+def driver_of(lock: Path) -> str:
+    """Return who holds the lock of a run's folder, an empty text where nobody does."""
+    if not lock.exists():
+        return ""
+    with lock.open("rb") as file:
+        try:
+            flock(file, LOCK_SH | LOCK_NB)
+        except BlockingIOError:
+            return file.read().decode(errors="replace").strip() or "a driver"
+    return ""

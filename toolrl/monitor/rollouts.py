@@ -204,13 +204,18 @@ def find(folder: Path, draw: int, columns: Sequence[str]) -> pa.Table:
     Of other row groups only the numbers are read.
     """
     for path in files(folder).values():
-        with KIND.open(path, columns) as file:
-            groups = [i for i in range(file.num_row_groups) if draw in file.read_row_group(i, ["draw"]).column("draw").to_numpy()]
-            count = sum(file.metadata.row_group(i).num_rows for i in groups)
-            rows = KIND.checked(path, file.read_row_groups(groups, list(columns)), count)
-        if (rows := rows.filter(pc.equal(rows.column("draw"), draw))).num_rows:
+        if (rows := find_in(path, draw, columns)).num_rows:
             return rows
     return pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
+
+
+def find_in(path: Path, draw: int, columns: Sequence[str]) -> pa.Table:
+    """Return the rows of one draw in one file, as `find` does."""
+    with KIND.open(path, columns) as file:
+        groups = [i for i in range(file.num_row_groups) if draw in file.read_row_group(i, ["draw"]).column("draw").to_numpy()]
+        count = sum(file.metadata.row_group(i).num_rows for i in groups)
+        rows = KIND.checked(path, file.read_row_groups(groups, list(columns)), count)
+    return rows.filter(pc.equal(rows.column("draw"), draw))
 
 
 def _rows(entry: Entry, trained: TrainedGroup | None, group: Group | None, *, tokens: bool) -> list[dict[str, Any]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fcntl import LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.errors import CheckpointError, RunFolderError
 from toolrl.monitor import rollouts
+from toolrl.monitor.readable import driver_of
 from toolrl.monitor.rundir import CONFIG, LOCK
 from toolrl.pipelines.auditing.findings import Findings
 from toolrl.pipelines.auditing.lines import MetricLines
@@ -90,7 +90,7 @@ def look(path: Path, findings: Findings) -> RunFiles:
     if (path / DIGEST).exists():
         raise RunFolderError(f"{path}: a run of `toolrl sft`, which draws nothing to account for; give the run.dir of a `toolrl rl`")
     config = load(RlConfig, [str(path / CONFIG)])
-    driver, summary = _driver(path / LOCK), _summary(path / SUMMARY)
+    driver, summary = driver_of(path / LOCK), _summary(path / SUMMARY)
     folders = sorted((path / "checkpoints").glob(f"{PREFIX}*"))
     saved = [found for folder in folders if (found := _saved(folder, findings)) is not None]
     best = _saved(path / "checkpoints" / BEST, findings)
@@ -100,18 +100,6 @@ def look(path: Path, findings: Findings) -> RunFiles:
         files = {version: file for version, file in files.items() if version <= lines.newest + 1}
     unmarked = tuple(folder.name for folder in folders if not (folder / MARK).exists())
     return RunFiles(path, config, driver, tuple(saved), best, unmarked, lines, files, summary)
-
-
-def _driver(lock: Path) -> str:
-    """Return who holds the folder, an empty text where nobody does."""
-    if not lock.exists():
-        return ""
-    with lock.open("rb") as file:
-        try:
-            flock(file, LOCK_SH | LOCK_NB)
-        except BlockingIOError:
-            return file.read().decode(errors="replace").strip() or "a driver"
-    return ""
 
 
 def _saved(folder: Path, findings: Findings) -> Saved | None:

@@ -107,7 +107,7 @@ def explain_row(row: Row, siblings: Sequence[Row], prompt: Prompt, reward: Rewar
         return Explanation(row, tuple(siblings), group, prompt, told(reward), NONE, (), None, (), ())
     judged = _judged(reward, prompt, text)
     functions = tuple(_judge(name, replace(reward, functions={name: 1.0}), prompt, text) for name in reward.functions)
-    reading, diffs = _diffs(prompt, text)
+    reading, diffs = diffs_of(prompt, text)
     return Explanation(row, tuple(siblings), group, prompt, told(reward), reading, diffs, _place(judged, text), judged, functions)
 
 
@@ -134,7 +134,8 @@ def _judge(name: str, reward: RewardConfig, prompt: Prompt, text: str) -> Judged
     return Judged(name, judge(verifier, prompt, text, reward.deadline_s))
 
 
-def _diffs(prompt: Prompt, text: str) -> tuple[str, tuple[CallDiff, ...]]:
+def diffs_of(prompt: Prompt, text: str) -> tuple[str, tuple[CallDiff, ...]]:
+    """Return how the calls of a completion were read (STRICT, LENIENT or NONE), and each beside its reference."""
     parsed = parse(text)
     if isinstance(parsed, Fault):
         found = find_calls(text)
