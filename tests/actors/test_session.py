@@ -25,6 +25,8 @@ class Ray:
     def __init__(self, monkeypatch):
         self.events = []
         self.made = 0
+        self.served = []
+        """Which kept engine was told that it belongs to which run."""
         monkeypatch.setattr(sessions, "connected", self.connected)
         monkeypatch.setattr(sessions, "granted", self.granted)
         monkeypatch.setattr(sessions, "live_nodes", lambda: (Node("here", 2.0, 0.0),))
@@ -48,14 +50,19 @@ class Ray:
         finally:
             self.events.append(f"return {roles}")
 
-    def stage(self, placement, group, *, on_gpu, room=None):
+    def stage(self, placement, group, *, on_gpu, room=None, run=""):
         def engines(settings, config, *, timeout_s):
             if room is not None:
-                return room.engines(settings, config, timeout_s=timeout_s)
+                return room.engines(settings, config, timeout_s=timeout_s, run=run)
             self.made += 1
-            return [SimpleNamespace(actor=f"actor-{self.made}", started=False, settings=each) for each in settings]
+            return [SimpleNamespace(actor=self.actor(f"actor-{self.made}"), started=False, settings=each) for each in settings]
 
         return SimpleNamespace(engines=engines, engine_maker=lambda settings, config: None, group=group)
+
+    def actor(self, name):
+        """Its name, and what it is told."""
+        serve = SimpleNamespace(remote=lambda run: self.served.append((name, run)))
+        return type("Actor", (str,), {"serve": serve})(name)
 
 
 @pytest.fixture
@@ -73,10 +80,11 @@ def engine_of(stage, settings=SETTINGS):
 
 def test_an_engine_stays_between_stages_that_ask_for_the_same_and_the_learner_goes(fake):
     with Session(keep=True) as session:
-        with session.stage(CLUSTER, [ENGINE, LEARNER]) as stage:
+        with session.stage(CLUSTER, [ENGINE, LEARNER], "first") as stage:
             assert engine_of(stage) == ("actor-1", False)
-        with session.stage(CLUSTER, [ENGINE]) as stage:
+        with session.stage(CLUSTER, [ENGINE], "second") as stage:
             assert engine_of(stage, replace(SETTINGS, sample_timeout_s=99.0)) == ("actor-1", True)
+    assert fake.served == [("actor-1", "second")]
     assert fake.events == [
         "join local", "grant engine-0", "grant learner-0", "return learner-0", "return engine-0", "leave",
     ]  # fmt: skip

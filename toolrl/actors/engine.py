@@ -16,12 +16,23 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
+from toolrl.actors.gauges import Live, Reading
 from toolrl.actors.wait import one
 from toolrl.errors import RolloutError, RunError, WeightSyncError
 from toolrl.rollout.settings import EngineSettings
 from toolrl.types import Draw, Group, GroupRef, Sampling, WeightVersion
 from toolrl.weights.manifest import LoadReport
 
+LIVE = {
+    "engine/sampled_tokens": "generated_tokens",
+    "engine/sampling_s": "busy_s",
+    "engine/running": "running",
+    "engine/queued": "waiting",
+    "engine/kv_use": "kv_use",
+    "engine/preemptions": "preempted",
+    "engine/version": "version",
+}
+"""Metric -> what the engine calls it."""
 MAX_CALLS = 100_000
 """Calls an engine actor holds at once: every draw of a batch, and the control calls, which must never queue behind them."""
 
@@ -29,11 +40,13 @@ MAX_CALLS = 100_000
 class EngineActor:
     """One vLLM engine in a process of its own."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, run: str = "") -> None:
         from toolrl.rollout.engine import VllmEngine  # only this process needs vLLM
 
         self._engine = VllmEngine(settings)
         self._name = settings.name
+        self._live = Live(run, self._readings, settings.name)
+        self._live.start()
 
     def __repr__(self) -> str:
         """Name the engine in Ray's logs and dashboard."""
@@ -52,6 +65,14 @@ class EngineActor:
     async def metrics(self) -> dict[str, float]:
         """Return what the engine did since the last call."""
         return self._engine.metrics()
+
+    async def serve(self, run: str) -> None:
+        """Belong to another run from now on."""
+        self._live.rename(run)
+
+    def _readings(self) -> list[Reading]:
+        now, labels = self._engine.live(), {"engine": self._name}
+        return [(name, labels, now[key]) for name, key in LIVE.items()]
 
 
 class EngineHandle:

@@ -13,11 +13,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from toolrl.actors.engine import EngineHandle
+from toolrl.actors.gauges import Reading
 from toolrl.actors.supervisor import Supervisor
 from toolrl.errors import DeadlineError, RolloutError, ToolRLError, UserError
 from toolrl.types import Draw, GroupRef, Sampling
 from toolrl.weights.gate import Gate
-from toolrl.weights.membership import EngineEvent, Membership
+from toolrl.weights.membership import EngineEvent, EngineState, Membership
 
 DRAW_ATTEMPTS = 3
 """Engines that one draw may be lost with; what kills so many is the draw."""
@@ -104,6 +105,7 @@ class EnginePool:
         return {
             "engine/generated_tokens": tokens,
             "engine/busy_s": busy_s,
+            "engine/busy_sum_s": sum(stats["busy_s"] for stats in each),
             "engine/tokens_per_s": tokens / busy_s if busy_s else 0.0,
             "engine/running_max": max((stats["running_max"] for stats in each), default=0.0),
             "engine/waiting_max": max((stats["waiting_max"] for stats in each), default=0.0),
@@ -113,6 +115,16 @@ class EnginePool:
             "engine/replaced": float(self._supervisor.replaced if self._supervisor else 0),
             "engine/redrawn": float(redrawn),
         }
+
+    def readings(self) -> list[Reading]:
+        """Return how each engine stands, for Prometheus; may be called from another thread."""
+        found: list[Reading] = []
+        for engine in self._engines:
+            labels, now = {"engine": engine.name}, self._members.states[engine.name]
+            found.append(("engine/outstanding", labels, float(engine.outstanding_tokens)))
+            found.append(("engine/restarts", labels, engine.incarnation - 1.0))
+            found += [("engine/state", labels | {"state": str(state)}, float(state is now)) for state in EngineState]
+        return found
 
     async def stop(self) -> None:
         """End the supervision; the actors go with their placement."""

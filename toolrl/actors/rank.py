@@ -17,6 +17,7 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
+from toolrl.actors.gauges import Live, Reading
 from toolrl.actors.wait import fetch
 from toolrl.checkpoint.files import Seals, seal
 from toolrl.errors import CheckpointError, LearnerError, LearnerLostError
@@ -62,7 +63,13 @@ class LearnerActor:
     """One rank in a process of its own."""
 
     def __init__(
-        self, rank: int, world_size: int, arguments: Mapping[str, Any], sender: SenderSettings | None, fetch_timeout_s: float
+        self,
+        rank: int,
+        world_size: int,
+        arguments: Mapping[str, Any],
+        sender: SenderSettings | None,
+        fetch_timeout_s: float,
+        run: str = "",
     ) -> None:
         from toolrl.learner.rank import LearnerRank  # only this process needs DeepSpeed
 
@@ -71,6 +78,8 @@ class LearnerActor:
         self._sender_settings = sender
         self._sender: Any = None
         self._fetch_timeout_s = fetch_timeout_s
+        self._live = Live(run, self._readings, f"{self!r}")
+        self._live.start()
 
     def __repr__(self) -> str:
         """Name the rank in Ray's logs and dashboard."""
@@ -95,6 +104,11 @@ class LearnerActor:
         """Fetch the groups of this rank's shard, and train it with the others."""
         metrics, trained = self._learner.step(shard, self._groups(shard))
         return self._learner.optimizer_steps, metrics, trained
+
+    def _readings(self) -> list[Reading]:
+        done, labels = self._learner.done, {"rank": str(self._rank)}
+        found = [("learner/computed", labels, float(done.tokens)), ("learner/computing_s", labels, done.seconds)]
+        return [*found, *([("actor/gpu_memory", {"actor": f"{self!r}"}, float(done.gpu_bytes))] if done.gpu_bytes else [])]
 
     @together
     def inspect(self, shard: RankShard, place: Place) -> Inspection | None:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from toolrl.actors.gauges import Reading
 from toolrl.actors.reward_worker import Judged
 from toolrl.calls.fault import shown
 from toolrl.config.task import RewardConfig
@@ -77,11 +79,15 @@ class ScorerPool:
     Args:
         make_worker: Makes the handle of worker i, which starts nothing yet.
         config: Section `reward` of the configuration.
+        scored: Told for each group how many seconds its verdicts took.
     """
 
-    def __init__(self, make_worker: Callable[[int], Worker], config: RewardConfig) -> None:
+    def __init__(
+        self, make_worker: Callable[[int], Worker], config: RewardConfig, scored: Callable[[float], object] = lambda seconds: None
+    ) -> None:
         self._workers = [make_worker(index) for index in range(config.workers)]
         self._config = config
+        self._scored = scored
         self._quarantine = Quarantine(config.quarantine_after)
         self._waiting: deque[_Job] = deque()
         self._arrived = asyncio.Event()
@@ -120,13 +126,15 @@ class ScorerPool:
             return ScoredGroup(group, (verdict,) * len(group.completion_tokens))
         if self._failure is not None:
             raise self._failure
-        job = _Job(group)
+        job, start = _Job(group), time.monotonic()
         self._open.add(job)
         self._put(job)
         try:
-            return ScoredGroup(group, await job.done)
+            verdicts = await job.done
         finally:
             self._open.discard(job)
+        self._scored(time.monotonic() - start)
+        return ScoredGroup(group, verdicts)
 
     @property
     def unfinished(self) -> int:
@@ -140,6 +148,10 @@ class ScorerPool:
             "reward/workers_replaced": float(self._replaced),
             "reward/quarantined_prompts": float(self._quarantine.prompts),
         }
+
+    def readings(self) -> list[Reading]:
+        """Return how many groups wait, for Prometheus; may be called from another thread."""
+        return [("reward/queued", {}, float(len(self._waiting)))]
 
     async def stop(self) -> None:
         """End the pool; the actors go with the placement."""

@@ -10,6 +10,7 @@ a reward that allocates without end gets a MemoryError and the node is not touch
 from __future__ import annotations
 
 import resource
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import ray
 
+from toolrl.actors.gauges import Live
 from toolrl.actors.wait import fetch, one
 from toolrl.config.task import RewardConfig
 from toolrl.errors import GroupLostError, RunError, ScoringError
@@ -48,12 +50,20 @@ class _OutgrownError(BaseException):
 class RewardActor:
     """Judges groups that it fetches from the object store."""
 
-    def __init__(self, verifier: Verifier, config: RewardConfig) -> None:
+    def __init__(self, verifier: Verifier, config: RewardConfig, name: str = "reward", run: str = "") -> None:
         self._verifier = verifier
         self._config = config
+        self._name = name
+        self._judged = 0
+        self._live = Live(run, lambda: [("reward/judged", {"worker": name}, float(self._judged))], name)
+        self._live.start()  # before the bound of memory: its stack is not the verifier's
         if config.memory_gib:
             _, most = resource.getrlimit(resource.RLIMIT_DATA)
             resource.setrlimit(resource.RLIMIT_DATA, (_own_bytes() + int(config.memory_gib * GIB), most))
+
+    def __repr__(self) -> str:
+        """Name the worker in Ray's logs and dashboard."""
+        return self._name
 
     def ready(self) -> bool:
         """Answer once the verifier is here."""
@@ -67,7 +77,10 @@ class RewardActor:
             raise GroupLostError(str(error)) from error
         judged: list[tuple[Verdict, ...]] = []
         for group in groups:
+            start = time.perf_counter()
             verdicts = self._judge(group)
+            self._judged += 1
+            self._live.observe("reward/judging_s", {"worker": self._name}, time.perf_counter() - start)
             if isinstance(verdicts, Verdict):
                 return Judged(judged, verdicts)
             judged.append(verdicts)

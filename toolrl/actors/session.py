@@ -41,8 +41,8 @@ class Session:
         self._room: _Room | None = None
 
     @contextmanager
-    def stage(self, cluster: ClusterConfig, bundles: Sequence[Bundle]) -> Iterator[Stage]:
-        """Hold `bundles` for one stage.
+    def stage(self, cluster: ClusterConfig, bundles: Sequence[Bundle], run: str = "") -> Iterator[Stage]:
+        """Hold `bundles` for one stage; `run` is what its actors say they belong to.
 
         Raises:
             PlacementError: The cluster cannot be reached, or is too small: a local one before it is started.
@@ -53,11 +53,11 @@ class Session:
             room, rest = self._split(cluster, bundles)
             on_gpu = cluster.device == "cuda"
             if room and not rest:
-                yield Stage(room.placement, room.group, on_gpu=on_gpu, room=room)
+                yield Stage(room.placement, room.group, on_gpu=on_gpu, room=room, run=run)
                 return
             placement = fit(rest, live_nodes())
             with granted(placement, timeout_s=cluster.placement_timeout_s) as group:
-                yield Stage(placement, group, on_gpu=on_gpu, room=room)
+                yield Stage(placement, group, on_gpu=on_gpu, room=room, run=run)
         except BaseException:
             self._leave_room()
             raise
@@ -115,8 +115,9 @@ class _Room:
         self._settings: tuple[EngineSettings, ...] = ()
         self._engines: list[EngineHandle] = []
 
-    def engines(self, settings: Sequence[EngineSettings], config: EngineConfig, *, timeout_s: float) -> list[EngineHandle]:
-        """Return engines of these settings, the kept ones where they will do."""
+    def engines(self, settings: Sequence[EngineSettings], config: EngineConfig, *, timeout_s: float, run: str) -> list[EngineHandle]:
+        """Return engines of these settings for `run`, the kept ones where they will do."""
+        self._stage.run = run
         same = len(settings) == len(self._settings) and all(map(interchangeable, settings, self._settings))
         if same and all(engine.started for engine in self._engines):
             kept = [engine.actor for engine in self._engines]
@@ -124,6 +125,8 @@ class _Room:
                 EngineHandle(each, self._stage.engine_maker(each, config), timeout_s=timeout_s, kept=actor)
                 for each, actor in zip(settings, kept, strict=True)
             ]
+            for actor in kept:
+                actor.serve.remote(run)
         else:
             for engine in self._engines:
                 _end(engine)

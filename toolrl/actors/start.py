@@ -34,15 +34,17 @@ _QUIET = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"
 class EngineRoom(Protocol):
     """Where engines are put that outlive the stage."""
 
-    def engines(self, settings: Sequence[EngineSettings], config: EngineConfig, *, timeout_s: float) -> list[EngineHandle]:
-        """Return engines of these settings, started already where they are kept from an earlier stage."""
+    def engines(self, settings: Sequence[EngineSettings], config: EngineConfig, *, timeout_s: float, run: str) -> list[EngineHandle]:
+        """Return engines of these settings for `run`, started already where they are kept from an earlier stage."""
         ...
 
 
 class Stage:
     """Where the actors of one stage are put: a granted placement; its engines into a `room` of their own, if there is one."""
 
-    def __init__(self, placement: Placement, group: PlacementGroup, *, on_gpu: bool, room: EngineRoom | None = None) -> None:
+    def __init__(self, placement: Placement, group: PlacementGroup, *, on_gpu: bool, room: EngineRoom | None = None, run: str = "") -> None:
+        self.run = run
+        """What the actors' metrics and logs say they belong to."""
         self._placement = arranged(placement, nodes_of(group))
         self._group = group
         self._on_gpu = on_gpu
@@ -56,7 +58,7 @@ class Stage:
         `shared` has for each engine the GPUs that are given to learner ranks already (`gpus_of`); None: every engine has its own.
         """
         if self._room is not None:
-            return self._room.engines(settings, config, timeout_s=timeout_s)
+            return self._room.engines(settings, config, timeout_s=timeout_s, run=self.run)
         gpus: Sequence[Sequence[str] | None] = shared or [None] * len(settings)
         return [
             EngineHandle(each, self.engine_maker(each, config, own), timeout_s=timeout_s) for each, own in zip(settings, gpus, strict=True)
@@ -67,7 +69,7 @@ class Stage:
         gpus = float(settings.tensor_parallel) if self._on_gpu and shared is None else 0.0
         env = environment(settings) | (visible(shared) if shared is not None else {})
         options = self._options(settings.name, config.cpus, gpus, env) | {"max_concurrency": MAX_CALLS}
-        return lambda: ray.remote(EngineActor).options(**options).remote(settings)
+        return lambda: ray.remote(EngineActor).options(**options).remote(settings, self.run)
 
     def learners(self, config: LearnerConfig, rank_arguments: Mapping[str, Any], sender: SenderSettings | None) -> list[Any]:
         """Create the actors of the learner's ranks."""
@@ -76,14 +78,14 @@ class Stage:
         for rank in range(config.num_ranks):
             options = self._options(f"learner-{rank}", config.cpus_per_rank, float(self._on_gpu), env)
             actor = ray.remote(LearnerActor).options(**options)
-            ranks.append(actor.remote(rank, config.num_ranks, rank_arguments, sender, config.step_timeout_s))
+            ranks.append(actor.remote(rank, config.num_ranks, rank_arguments, sender, config.step_timeout_s, self.run))
         return ranks
 
     def reward_worker(self, index: int, verifier: Verifier, config: RewardConfig) -> RewardHandle:
         """Return one reward worker, to be started."""
         name = f"reward-{index}"
         options = self._options(name, config.cpus_per_worker, 0.0, {**_QUIET, "OMP_NUM_THREADS": "1"})
-        return RewardHandle(name, lambda: ray.remote(RewardActor).options(**options).remote(verifier, config), config)
+        return RewardHandle(name, lambda: ray.remote(RewardActor).options(**options).remote(verifier, config, name, self.run), config)
 
     def _options(self, role: str, cpus: float, gpus: float, env: dict[str, str]) -> dict[str, Any]:
         return options_for(role, self._placement, self._group, cpus=cpus, gpus=gpus, env=env)

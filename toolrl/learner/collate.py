@@ -44,6 +44,15 @@ class Tokens:
         return len(self.labels)
 
     @property
+    def num_pairs(self) -> int:
+        """Queries and the keys that each sees: its own past, itself, and its prefix."""
+        if not self.num_real:
+            return 0
+        lengths = self.layout.lengths
+        behind = [0 if prefix is None else lengths[prefix] for prefix in self.layout.prefixes]
+        return sum(n * (n + 1) // 2 + n * before for n, before in zip(lengths, behind, strict=True))
+
+    @property
     def num_computed(self) -> int:
         """Positions computed (T): none is padding."""
         return self.input_ids.shape[1]

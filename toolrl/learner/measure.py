@@ -16,7 +16,7 @@ from toolrl.algo.kl import kl
 
 PARTS = ("forward_s", "backward_s", "optimizer_s", "old_logprobs_s", "reference_s")
 SUMS = (
-    "tokens", "loss", "policy", "kl", "entropy", "clipped", "importance", "real", "computed",
+    "tokens", "loss", "policy", "kl", "entropy", "clipped", "importance", "real", "computed", "pairs",
     "compared", "abs_dlogp", "k3_dlogp", "weight", "weight2",
 )  # fmt: skip
 MAXIMA = ("ratio", "dlogp", *PARTS)

@@ -94,7 +94,11 @@ class PolicyStep:
                 Mismatch.of(meter.reduced()).check(self._algo.mismatch_bound)
             with meter.seconds("optimizer_s"):
                 updates.append(self._trainer.update())
-        metrics = _metrics(meter.reduced(), updates, self._algo.kl_coef, skipped=len(steps) - len(live))
+        total = meter.reduced()
+        metrics = _metrics(total, updates, self._algo.kl_coef, skipped=len(steps) - len(live))
+        if updates:
+            twice = any(each.old_logp is not None for step in live for each in step.passes)
+            metrics["learner/flops"] = self._trainer.shape.batch(total, forwards=twice + (self._reference is not None))
         return metrics, _trained(advantages, shares)
 
     def prepare(
@@ -188,7 +192,7 @@ class PolicyStep:
         tokens = each.micro.tokens
         meter.add(tokens=len(logp), loss=shares, policy=terms.policy * terms.importance, entropy=entropy)
         meter.add(clipped=terms.clipped, importance=terms.importance)
-        meter.add(real=tokens.num_real, computed=tokens.num_computed)
+        meter.add(real=tokens.num_real, computed=tokens.num_computed, pairs=tokens.num_pairs)
         meter.raise_to("ratio", terms.ratio)
         if each.old_logp is None:
             meter.engine_mismatch(logp.detach(), each.micro.engine_logp)

@@ -8,7 +8,8 @@ Every method after `setup` is collective: all ranks call it, in the same order, 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,8 +21,9 @@ from toolrl.config.learning import AlgoConfig, LearnerConfig
 from toolrl.config.schema import ModelConfig
 from toolrl.errors import LearnerError
 from toolrl.learner import rendezvous
-from toolrl.learner.collate import demonstration_tokens, policy_tokens
+from toolrl.learner.collate import Tokens, demonstration_tokens, policy_tokens
 from toolrl.learner.deepspeed_config import inference_config, training_config
+from toolrl.learner.flops import peak, utilisation
 from toolrl.learner.inspection import Inspection, Place
 from toolrl.learner.measure import Ranks
 from toolrl.learner.model import load_policy, read_config
@@ -36,6 +38,18 @@ if TYPE_CHECKING:
     from toolrl.learner.trainer import Trainer
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a rank has done since its process started."""
+
+    tokens: int = 0
+    """Trained on, prompts included; each that several completions share once."""
+    seconds: float = 0.0
+    """In batches."""
+    gpu_bytes: int = 0
+    """Most that torch has held; 0 on CPU."""
 
 
 class LearnerRank:
@@ -69,11 +83,14 @@ class LearnerRank:
         self._device = device
         self._seed = seed
         self._total_steps = total_steps
+        self._world_size = 1
         self._ranks = Ranks(device, copies=learner.sequence_parallel)
         self._trainer: Trainer | None = None
         self._reference: Reference | None = None
         self._policy_step: PolicyStep | None = None
         self._parking: Parking | None = None
+        self.done = Done()
+        """What it has done so far; replaced as a whole, so that another thread may read it."""
 
     def setup(self, rank: int, world_size: int, master_addr: str, master_port: int) -> None:
         """Join the group and load the model.
@@ -84,6 +101,7 @@ class LearnerRank:
         """
         if self._device == "cpu" or self._learner.offload_optimizer:
             torch.set_num_threads(self._learner.threads)
+        self._world_size = world_size
         torch.manual_seed(self._seed)
         config = read_config(self._model.path)
         check_heads(config, self._learner.sequence_parallel)
@@ -108,6 +126,16 @@ class LearnerRank:
         self._policy_step = PolicyStep(self._trainer, self._reference, self._algo, self._temperature, self._ranks)
         self._parking = Parking(self._trainer.engine, self._reference.engines if self._reference else (), self._device)
 
+    def _count(self, micro_batches: Iterable[Tokens], started: float, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Count a batch as done; returns the metrics of its time."""
+        seconds = time.perf_counter() - started
+        gpu_bytes = torch.cuda.max_memory_reserved() if self._device == "cuda" else 0
+        self.done = Done(self.done.tokens + sum(each.num_real for each in micro_batches), self.done.seconds + seconds, gpu_bytes)
+        found = {"learner/step_s": seconds}
+        if "learner/flops" in metrics:
+            found |= utilisation(metrics["learner/flops"], seconds, self._world_size, peak(self._device, self._model.dtype))
+        return found
+
     def step(self, shard: RankShard, groups: Mapping[int, Group]) -> tuple[dict[str, float], dict[int, TrainedGroup]]:
         """Train this rank's share of a batch; return the metrics of all ranks, and how this rank's groups were trained, by draw.
 
@@ -122,7 +150,7 @@ class LearnerRank:
         policy_step = _after_setup(self._policy_step)
         steps = [[policy_tokens(micro, groups, self._device) for micro in step] for step in shard.optimizer_steps]
         metrics, trained = policy_step.run(steps, shard.advantages, shard.rewards)
-        return metrics | {"learner/step_s": time.perf_counter() - started}, trained
+        return metrics | self._count((each.tokens for step in steps for each in step), started, metrics), trained
 
     def inspect(self, shard: RankShard, groups: Mapping[int, Group], place: Place) -> Inspection | None:
         """Train a batch up to the optimizer step of one completion and look at it there; None on a rank that does not have it.
@@ -148,7 +176,7 @@ class LearnerRank:
         started = time.perf_counter()
         micro_batches = [demonstration_tokens(rows, self._device) for rows in shard.micro_batches]
         metrics = supervised_step(self._ready, micro_batches, self._ranks)
-        return metrics | {"learner/step_s": time.perf_counter() - started}
+        return metrics | self._count(micro_batches, started, metrics)
 
     def sft_losses(self, shard: DemonstrationShard) -> list[tuple[float, int]]:
         """Return sum of losses and number of tokens of each of this rank's demonstrations, in the order of the shard; trains nothing."""

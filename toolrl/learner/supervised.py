@@ -26,7 +26,7 @@ def supervised_step(trainer: Trainer, micro_batches: Sequence[Tokens], ranks: Ra
         with meter.seconds("backward_s"):
             trainer.backward(loss, denominator)
         meter.add(tokens=len(logp), loss=loss, entropy=entropy)
-        meter.add(real=tokens.num_real, computed=tokens.num_computed)
+        meter.add(real=tokens.num_real, computed=tokens.num_computed, pairs=tokens.num_pairs)
     with meter.seconds("optimizer_s"):
         norm, lr = trainer.update()
     total = meter.reduced()
@@ -38,6 +38,7 @@ def supervised_step(trainer: Trainer, micro_batches: Sequence[Tokens], ranks: Ra
         "learner/grad_norm": norm,
         "learner/lr": lr,
         "learner/padding_share": 1 - total["real"] / total["computed"],
+        "learner/flops": trainer.shape.batch(total),
         **{f"learner/{part}": total[part] for part in ("forward_s", "backward_s", "optimizer_s")},
     }
 

@@ -18,6 +18,7 @@ from toolrl.algo.aggregate import aggregate
 from toolrl.config.learning import LearnerConfig
 from toolrl.errors import CheckpointError, DivergedError
 from toolrl.learner.collate import Tokens
+from toolrl.learner.flops import Shape
 from toolrl.learner.network import Policy
 from toolrl.learner.optimizer import build_optimizer, build_schedule
 from toolrl.learner.reshard import files_of_ranks, load_resharded
@@ -55,6 +56,8 @@ class Trainer:
             config=config,
         )
         self._engine.train()
+        self.shape = Shape.of(policy.causal)
+        """What its arithmetic is counted from."""
 
     @property
     def engine(self) -> Any:

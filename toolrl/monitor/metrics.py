@@ -1,20 +1,33 @@
-"""Every metric of a run, once: name, unit, help. docs/metrics.md is made from this table.
+"""Every metric of a run, once: name, unit, help. docs/metrics.md is made from these tables.
 
-A name that ends in `/*` is a family: its members share the prefix.
+METRICS   of a version: once it is live they go to every sink. A name that ends in `/*` is a family: its members share the prefix.
+LIVE      of an actor, between versions too: the actor itself says them, to Prometheus alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How a value behaves, in Prometheus' words."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"  # only grows, until its process ends
+    HISTOGRAM = "histogram"
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One line of the table."""
+    """One line of a table."""
 
     name: str
     unit: str
     help: str
+    kind: Kind = Kind.GAUGE
+    labels: tuple[str, ...] = ()
+    """Beside `run`, where Prometheus reads it; of a family the label is its last word."""
 
 
 METRICS: tuple[Metric, ...] = (
@@ -65,6 +78,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("drift/truncated_share", "share", "`rollout/truncated_share` less that of the first version trained."),
     Metric("engine/generated_tokens", "tokens", "Tokens the engines sampled since the version before, evaluation included."),
     Metric("engine/busy_s", "s", "Time in which something was being sampled; of the busiest engine."),
+    Metric("engine/busy_sum_s", "s", "The same, added up over the engines."),
     Metric("engine/tokens_per_s", "tokens/s", "Tokens sampled per second of `engine/busy_s`, all engines together."),
     Metric("engine/running_max", "sequences", "Most sequences an engine decoded at once."),
     Metric("engine/waiting_max", "sequences", "Most sequences queued in an engine: it could use more room."),
@@ -121,6 +135,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("learner/padding_share", "share", "Computed positions that were padding."),
     Metric("learner/step_s", "s", "Time of the batch on the learner ranks."),
     Metric("learner/turn_s", "s", "Where GPUs are shared, time until the learner had them: draws drained, engines asleep."),
+    Metric("learner/flops", "FLOP", "Arithmetic of training the batch, all passes of all ranks; padding and recomputation are none."),
+    Metric("learner/flops_per_s", "FLOP/s", "The same per second of `learner/step_s` and rank."),
+    Metric("learner/mfu", "share", "The same as a share of what the accelerator can do in bfloat16; absent where that is not known."),
     Metric("learner/forward_s", "s", "Time in forward passes, slowest rank."),
     Metric("learner/backward_s", "s", "Time in backward passes, slowest rank."),
     Metric("learner/optimizer_s", "s", "Time in optimizer steps, slowest rank."),
@@ -129,12 +146,40 @@ METRICS: tuple[Metric, ...] = (
     Metric("weights/parity_max_abs_dlogp", "nats", "Largest |Δ log p| between engines and learner on the probe prompts, after the push."),
     Metric("weights/parity_mean_abs_dlogp", "nats", "Mean |Δ log p| of the same probe."),
     Metric("weights/bytes", "bytes", "Bytes sent to each engine."),
-    Metric("weights/*", "s", "Time of the phases of a push, by name."),
+    Metric("weights/push_s", "s", "Time of the push, all its phases together."),
+    Metric("weights/*", "s", "Time of the phases of a push, by name.", labels=("phase",)),
+    Metric("run/accelerator_s", "accelerator_s", "Accelerator time since the version before: engines' and ranks', on CPU one each."),
+    Metric("waste/*", "accelerator_s", "That in which nothing was trained or sampled, or in vain, by cause.", labels=("cause",)),
     Metric("checkpoint/save_s", "s", "Time the store took for the checkpoint of the version before, if there was one."),
     Metric("checkpoint/bytes", "bytes", "Size of that checkpoint, and of the best weights where they were saved with it."),
 )
 
-_BY_NAME = {metric.name: metric for metric in METRICS}
+_ENGINE, _WORKER, _RANK, _ACTOR = ("engine",), ("worker",), ("rank",), ("actor",)
+
+LIVE: tuple[Metric, ...] = (
+    Metric("engine/sampled_tokens", "tokens", "Tokens the engine has sampled.", Kind.COUNTER, _ENGINE),
+    Metric("engine/sampling_s", "s", "Time in which it was sampling something; a push is none.", Kind.COUNTER, _ENGINE),
+    Metric("engine/running", "sequences", "Sequences it decodes now.", labels=_ENGINE),
+    Metric("engine/queued", "sequences", "Sequences that wait in it, preempted ones included.", labels=_ENGINE),
+    Metric("engine/kv_use", "share", "Share of its key-value cache in use.", labels=_ENGINE),
+    Metric("engine/preemptions", "sequences", "Sequences it has preempted.", Kind.COUNTER, _ENGINE),
+    Metric("engine/version", "number", "Weight version it samples with.", labels=_ENGINE),
+    Metric("engine/outstanding", "tokens", "Most tokens its draws in flight may still take; the driver's view.", labels=_ENGINE),
+    Metric("engine/state", "number", "1 for the state the engine is in, 0 for the others; the driver's view.", labels=("engine", "state")),
+    Metric("engine/restarts", "number", "Processes of the engine that died or hung and were replaced, in this driver.", labels=_ENGINE),
+    Metric("reward/judging_s", "s", "Time a reward worker took for one group.", Kind.HISTOGRAM, _WORKER),
+    Metric("reward/scoring_s", "s", "Time from a group's last token to its verdicts, waiting included.", Kind.HISTOGRAM),
+    Metric("reward/judged", "groups", "Groups the reward worker has judged.", Kind.COUNTER, _WORKER),
+    Metric("reward/queued", "groups", "Groups that wait for a reward worker."),
+    Metric("learner/computed", "tokens", "Tokens the rank has trained on, prompts included.", Kind.COUNTER, _RANK),
+    Metric("learner/computing_s", "s", "Time the rank has spent in batches.", Kind.COUNTER, _RANK),
+    Metric("actor/memory", "bytes", "Memory of the actor's processes (RSS).", labels=_ACTOR),
+    Metric("actor/gpu_memory", "bytes", "Most GPU memory that torch has held in the actor; absent on CPU.", labels=_ACTOR),
+    Metric("run/version", "number", "Weight version that is live."),
+    Metric("run/attempt", "number", "Attempts to bring the run to its end, the present one included."),
+)
+
+_BY_NAME = {metric.name: metric for metric in (*METRICS, *LIVE)}
 
 
 def describe(name: str) -> Metric | None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from toolrl.config.kinds import KINDS
 from toolrl.config.load import load, settings, to_yaml, type_name
-from toolrl.monitor.metrics import METRICS
+from toolrl.monitor.exported import labels_of, scraped_names
+from toolrl.monitor.metrics import LIVE, METRICS, Metric
 
 
 def show(arguments: Sequence[str], *, command: str, markdown: bool, metrics: bool) -> str:
@@ -62,9 +63,35 @@ def settings_page() -> str:
 
 def metrics_page() -> str:
     """Return docs/metrics.md."""
-    lines = ["# Metrics", "", "Made by `make docs` from `toolrl.monitor.metrics`; a test compares it.", "", "| metric | unit | meaning |"]
-    lines += ["|---|---|---|", *(f"| `{m.name}` | {m.unit} | {_cell(m.help)} |" for m in METRICS)]
+    lines = [
+        "# Metrics",
+        "",
+        "Made by `make docs` from `toolrl.monitor.metrics`; a test compares it. Every series on the endpoint has the label `run`, the name "
+        "of the run folder. How Prometheus and Grafana find them: [monitoring.md](monitoring.md).",
+        "",
+        "## Of each version",
+        "",
+        "They go to `metrics.jsonl`, the terminal, TensorBoard, Weights & Biases and, the newest value of each, to Ray's endpoint.",
+        "",
+        "| metric | unit | meaning | on the endpoint |",
+        "|---|---|---|---|",
+        *(f"| `{m.name}` | {m.unit} | {_cell(m.help)} | {_exported(m)} |" for m in METRICS),
+        "",
+        "## Of each actor, between versions",
+        "",
+        "Each engine, reward worker and learner rank, and the driver, says them to Ray's endpoint every few seconds, and to nobody else.",
+        "",
+        "| metric | unit | meaning | on the endpoint |",
+        "|---|---|---|---|",
+        *(f"| `{m.name}` | {m.unit} | {_cell(m.help)} | {_exported(m)} |" for m in LIVE),
+    ]
     return "\n".join(lines)
+
+
+def _exported(metric: Metric) -> str:
+    """Return the names of a metric on the endpoint, with its labels but `run`."""
+    labels = ", ".join(labels_of(metric)[1:])
+    return "<br>".join(f"`{name}{f'{{{labels}}}' if labels else ''}`" for name in scraped_names(metric))
 
 
 def _cell(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Literal
 
+from toolrl.actors.gauges import VersionGauges
 from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
 from toolrl.monitor.drift import Drift, DriftSink
@@ -12,11 +13,16 @@ from toolrl.monitor.lines import JsonlSink, read_lines
 from toolrl.monitor.rundir import RunFolder
 from toolrl.monitor.sinks import ConsoleSink, ManySinks
 from toolrl.monitor.supervised_console import SupervisedConsole
+from toolrl.monitor.waste import Accelerators, WasteSink
+from toolrl.pipelines.discovery import Discovery
 from toolrl.protocols import Sink
 from toolrl.types import WeightVersion
 
+MOST_TOLD = 3
+"""Nodes whose metrics are told of; docs/monitoring.md says how to find the others."""
 
-def open_sinks(config: RlConfig | SftConfig, folder: RunFolder, start: WeightVersion) -> DriftSink:
+
+def open_sinks(config: RlConfig | SftConfig, folder: RunFolder, start: WeightVersion) -> Sink:
     """Open the sinks of a run that goes on from version `start`, and of whose metrics the folder holds no more than those up to it."""
     drift = Drift(read_lines(folder.metrics))
     steps = config.run.steps
@@ -30,4 +36,9 @@ def open_sinks(config: RlConfig | SftConfig, folder: RunFolder, start: WeightVer
 
         mode: Literal["offline", "online"] = "online" if config.monitor.wandb == "online" else "offline"
         sinks.append(WandbSink(folder.path, project=config.monitor.wandb_project, mode=mode, config=asdict(config)))
-    return DriftSink(ManySinks(sinks), drift)
+    discovery = Discovery(folder.path)
+    if discovery.targets:
+        print(f"metrics: {', '.join(f'http://{each}/metrics' for each in discovery.targets[:MOST_TOLD])}", flush=True)
+    sinks += [VersionGauges(folder.path.name, folder.attempt), discovery]
+    sink = DriftSink(ManySinks(sinks), drift)
+    return WasteSink(sink, Accelerators.of(config)) if isinstance(config, RlConfig) else sink

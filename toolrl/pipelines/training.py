@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolrl.actors.gauges import Live, Reading
 from toolrl.actors.pool import EnginePool
 from toolrl.actors.reward import ScorerPool
 from toolrl.actors.start import Stage
@@ -82,15 +84,25 @@ class TrainingRun:
         """Start the actors, bring them to where the run stands, and train to its end. Raises what no attempt could recover from."""
         start = time.monotonic()
         self._reporter.beat()
-        self._scorer = ScorerPool(lambda i: self._stage.reward_worker(i, self._inputs.verifier, self._config.reward), self._config.reward)
+        live = Live(self._folder.path.name, self._readings, "driver")
+        self._scorer = ScorerPool(
+            lambda i: self._stage.reward_worker(i, self._inputs.verifier, self._config.reward),
+            self._config.reward,
+            scored=partial(live.observe, "reward/scoring_s", {}),
+        )
         self._fleet = await self._new_fleet()
         self._follow(newest.state if newest else RunState())
+        live.start()
         try:
             await asyncio.gather(self._fleet.start(), self._scorer.start())
             await self._recovery.through(newest, attempt=self._attempt, anew=self._anew, start=start)
         finally:
             await self._scorer.stop()
             await self._fleet.pool.stop()
+            live.stop()
+
+    def _readings(self) -> list[Reading]:
+        return [*self._fleet.pool.readings(), *self._scorer.readings()]
 
     def _follow(self, state: RunState, loop: Controller | None = None) -> None:
         """Let status.json tell of the fleet and the loop of now."""

@@ -94,6 +94,7 @@ class VllmEngine:
         """Stop between two steps, keeping the requests. `recompute` drops their keys and values, to be computed again after `resume`."""
         # Not `pause_generation`: it sleeps 20 ms for outputs under way, and those have their labels from the core already.
         await self._llm.engine_core.pause_scheduler_async(mode="keep", clear_cache=recompute)
+        self._stats.pause()
 
     async def resume(self) -> None:
         """Go on where `pause` stopped."""
@@ -161,6 +162,10 @@ class VllmEngine:
     def metrics(self) -> dict[str, float]:
         """Return what the engine did since the last call, by the names of `EngineStats`."""
         return self._stats.take()
+
+    def live(self) -> dict[str, float]:
+        """Return what it is doing now and has done since it started; may be called from another thread."""
+        return {**self._stats.now, **self._stats.totals(), "version": float(self._version)}
 
     async def health(self) -> None:
         """Return once vLLM's core has answered, which it does between two steps. Raises RolloutError where it is dead."""
