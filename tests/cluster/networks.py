@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 HEAD, WORKER = "10.213.77.1", "10.213.77.2"
-PORT = 6399
+PORT, DASHBOARD_PORT = 6399, 8299
 START_S = 60
 
 
@@ -36,9 +36,9 @@ def ip(*arguments):
 
 
 class TwoNodes:
-    """A Ray head and a Ray worker node, with `head_cpus` and `worker_cpus`."""
+    """A Ray head and a Ray worker node, with `head_cpus` and `worker_cpus`; with the dashboard where it is asked for."""
 
-    def __init__(self, folder: Path, *, head_cpus: float, worker_cpus: float) -> None:
+    def __init__(self, folder: Path, *, head_cpus: float, worker_cpus: float, dashboard: bool = False) -> None:
         tag = uuid.uuid4().hex[:6]
         self.address = f"{HEAD}:{PORT}"
         self.environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex * 2}
@@ -48,8 +48,9 @@ class TwoNodes:
         try:
             self._join(tag)
             common = ("--disable-usage-stats", "--block", "--object-store-memory=200000000")
-            head = (f"--node-ip-address={HEAD}", f"--port={PORT}", f"--num-cpus={head_cpus}", "--include-dashboard=false")
-            self._start(self.head, "--head", *head, f"--temp-dir={folder / 'ray'}", *common)
+            head = (f"--node-ip-address={HEAD}", f"--port={PORT}", f"--num-cpus={head_cpus}")
+            shown = (f"--include-dashboard={str(dashboard).lower()}", f"--dashboard-host={HEAD}", f"--dashboard-port={DASHBOARD_PORT}")
+            self._start(self.head, "--head", *head, *shown, f"--temp-dir={folder / 'ray'}", *common)
             self._start(self.worker, f"--address={self.address}", f"--node-ip-address={WORKER}", f"--num-cpus={worker_cpus}", *common)
         except BaseException:
             self.stop()
