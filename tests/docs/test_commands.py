@@ -11,12 +11,16 @@ from toolrl.cli.main import make_parser
 from toolrl.cli.reference import commands_page
 from toolrl.config.kinds import KINDS
 from toolrl.config.load import load, settings
+from toolrl.monitor.metrics import METRICS
 from toolrl.pipelines.recipes.files import find
 
 TYPED = [(page, line, words) for page in pages.PAGES for line, words in pages.commands(page, "toolrl")]
 TARGETS = set(re.findall(r"^([\w-]+):", (pages.ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 SETTINGS = {name for kind in KINDS.values() for name in settings(kind)}
 SECTIONS = {name.split(".")[0] for name in SETTINGS}
+METRIC_NAMES = {metric.name for metric in METRICS}
+FAMILIES = {name.split("/")[0] for name in METRIC_NAMES}
+OPEN = {name.removesuffix("*") for name in METRIC_NAMES if name.endswith("*")}
 FILES = re.compile(r".*\.(py|json|jsonl|parquet|yaml|md|template|safetensors|log)")
 """Ends of names of files, which may begin like a section."""
 
@@ -72,6 +76,13 @@ def test_settings_within_the_text_exist(page):
         found = re.fullmatch(r"([a-z]+\.[a-z_0-9]+)(=\S+|: \S+)?", text)
         if found and text.split(".")[0] in SECTIONS and not FILES.fullmatch(text):
             assert found[1] in SETTINGS, f"{page.name}: {text}"
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
+def test_metrics_within_the_text_exist(page):
+    for text in pages.code(page):
+        if re.fullmatch(r"[a-z]+/[a-z_]+", text) and text.split("/")[0] in FAMILIES:
+            assert text in METRIC_NAMES or any(text.startswith(family) for family in OPEN), f"{page.name}: {text}"
 
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
