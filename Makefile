@@ -8,7 +8,7 @@ GPU_READY := .venv-gpu/.ready
 DOCS_BIN := .venv-docs/bin
 DOCS_READY := .venv-docs/.ready
 
-.PHONY: demo test test-fast test-cluster gpu-smoke tables chaos kills soak elastic fuzz mutations lint types docs site lock-cpu lock-gpu lock-docs check-gpu audit-deps start-checkpoint
+.PHONY: demo test test-fast cluster-test gpu-smoke tables chaos kills soak elastic fuzz mutations lint types docs site lock-cpu lock-gpu lock-docs check-gpu audit-deps start-checkpoint
 
 demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
@@ -20,7 +20,7 @@ test: $(READY)  ## every test that needs no GPU: first the tier without Ray, the
 test-fast: $(READY)  ## the tier without Ray
 	$(BIN)/python -m pytest -m "not stack and not gpu and not cluster" -n 2 --dist loadfile $(ARGS)
 
-test-cluster: $(READY)  ## two Ray nodes in networks of their own on this machine; as root, in two minutes
+cluster-test: $(READY)  ## two Ray nodes in networks of their own on this machine; as root, in two minutes
 	$(BIN)/python -m pytest -m cluster -rs tests/cluster $(ARGS)
 
 gpu-smoke: $(GPU_READY)  ## what no CPU can show, on two GPUs in ten minutes: NCCL, CUDA IPC, sleep, TP 2, attention kernels, short runs

@@ -1,4 +1,4 @@
-"""A node that is cut off in the middle of a run takes its engine with it and nothing else: `make test-cluster`."""
+"""A node that is cut off in the middle of a run takes its engine with it and nothing else: `make cluster-test`."""
 
 import json
 import subprocess

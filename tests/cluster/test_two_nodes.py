@@ -1,4 +1,4 @@
-"""A run over two nodes, an engine of two workers and a learner rank on each: `make test-cluster`."""
+"""A run over two nodes, an engine of two workers and a learner rank on each: `make cluster-test`."""
 
 import json
 import subprocess

@@ -9,6 +9,7 @@ from typing import Any
 from toolrl.cli.asking import add_distill
 from toolrl.cli.data import add_fingerprint, add_prepare
 from toolrl.cli.evaluation import add_evaluate
+from toolrl.cli.launch import add_launch
 from toolrl.cli.learner import add_replay
 from toolrl.cli.recipes import add_run, add_table
 from toolrl.cli.reference import commands_page
@@ -18,7 +19,7 @@ from toolrl.cli.serving import add_export, add_serve
 
 NAMES = (
     "prepare", "fingerprint", "distill", "sft", "rl", "run", "table", "evaluate", "score", "explain", "replay", "rescore", "audit",
-    "report", "serve", "export", "config",
+    "report", "serve", "export", "launch", "config",
 )  # fmt: skip
 CONFIGURED = ("rl", "sft", "distill", "evaluate", "serve")
 """Commands with settings; `toolrl.config.kinds` has the schema of each."""
@@ -48,6 +49,7 @@ def add_to(parsers: Any) -> None:
         add_report,
         add_serve,
         add_export,
+        add_launch,
     ):
         add(parsers)
     _add_config(parsers)

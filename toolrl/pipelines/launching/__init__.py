@@ -1,0 +1,1 @@
+"""The parts of `toolrl launch`: what machines a run wants, where its folders may lie, and the files of launch/ filled in."""
