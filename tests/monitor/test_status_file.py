@@ -73,8 +73,8 @@ def test_without_a_change_it_is_written_all_the_same(tmp_path):
 def test_a_file_system_that_does_not_answer_holds_up_nobody(tmp_path, monkeypatch):
     monkeypatch.setattr(status_file, "END_S", 0.2)
     hangs = threading.Event()
-    monkeypatch.setattr(status_file, "_replace", lambda path, text: hangs.wait(5))
     file = StatusFile(tmp_path / "status.json", Driver().look)
+    monkeypatch.setattr(status_file, "_replace", lambda path, text: hangs.wait(5))
     start = time.monotonic()
     file.changed()
     file.close()
@@ -112,7 +112,7 @@ def test_on_a_full_disk_it_still_says_how_the_run_ended(tmp_path):
     with small_disk(tmp_path / "disk") as disk:
         driver = Driver()
         file = StatusFile(disk / "status.json", driver.look, every_s=60)
-        wait_for(lambda: (disk / "status.json").exists())
+        assert (disk / "status.json").exists()
         with pytest.raises(OSError, match="No space left") as full:
             (disk / "filler").write_bytes(bytes(2**20))
         assert full.value.errno == errno.ENOSPC

@@ -8,6 +8,7 @@ from typing import Any
 
 from toolrl.cli.asking import add_distill
 from toolrl.cli.data import add_fingerprint, add_prepare
+from toolrl.cli.doctor import add_doctor
 from toolrl.cli.evaluation import add_evaluate
 from toolrl.cli.launch import add_launch
 from toolrl.cli.learner import add_replay
@@ -19,7 +20,7 @@ from toolrl.cli.serving import add_export, add_serve
 
 NAMES = (
     "prepare", "fingerprint", "distill", "sft", "rl", "run", "table", "evaluate", "score", "explain", "replay", "rescore", "audit",
-    "report", "serve", "export", "launch", "config",
+    "report", "doctor", "serve", "export", "launch", "config",
 )  # fmt: skip
 CONFIGURED = ("rl", "sft", "distill", "evaluate", "serve")
 """Commands with settings; `toolrl.config.kinds` has the schema of each."""
@@ -47,6 +48,7 @@ def add_to(parsers: Any) -> None:
         add_rescore,
         add_audit,
         add_report,
+        add_doctor,
         add_serve,
         add_export,
         add_launch,

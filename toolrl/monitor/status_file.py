@@ -39,6 +39,7 @@ class StatusFile:
     def __init__(self, path: Path, look: Callable[[], Status], every_s: float = EVERY_S) -> None:
         self._path, self._look, self._every_s = path, look, every_s
         self._wake, self._closed = threading.Event(), threading.Event()
+        self._write()  # here, so that a disk that is full from now on has its blocks already
         self._thread = threading.Thread(target=self._work, name="status", daemon=True)
         self._thread.start()
 
@@ -53,11 +54,10 @@ class StatusFile:
         self._thread.join(END_S)
 
     def _work(self) -> None:
-        while not self._closed.is_set():
-            self._write()
-            self._closed.wait(1 / MOST_PER_S)
+        while not self._closed.wait(1 / MOST_PER_S):
             self._wake.wait(self._every_s)
             self._wake.clear()
+            self._write()
         self._write()
 
     def _write(self) -> None:
