@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from toolrl.monitor.exported import all_scraped, exported_name, labels_of, scraped_names, series
+from toolrl.monitor.exported import all_scraped, description, exported_name, labels_of, scraped_names, series
 from toolrl.monitor.metrics import LIVE, METRICS, Kind, describe
 
 
@@ -55,3 +55,9 @@ def test_what_is_not_in_the_table_is_not_exported():
 
 def test_only_what_grows_is_a_counter():
     assert {metric.name for metric in METRICS if metric.kind is not Kind.GAUGE} == set()
+
+
+def test_ray_takes_the_help_of_every_metric_as_ascii():
+    told = [description(metric) for metric in (*METRICS, *LIVE)]
+    assert all(help.isascii() and "?" not in help for help in told)
+    assert description(describe("weights/parity_max_abs_dlogp")).startswith("Largest |delta log p| between")

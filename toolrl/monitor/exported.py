@@ -70,6 +70,11 @@ def scraped_names(metric: Metric) -> tuple[str, ...]:
     return (name,)
 
 
+def description(metric: Metric) -> str:
+    """Return the help of a metric in the letters that Ray takes."""
+    return metric.help.replace("Δ", "delta").encode("ascii", "replace").decode()
+
+
 def labels_of(metric: Metric) -> tuple[str, ...]:
     """Return the labels of a metric, `run` first."""
     family = (metric.name.split("/")[-2],) if metric.name.endswith("/*") else ()
