@@ -20,7 +20,7 @@ import psutil  # type: ignore[import-untyped]
 import ray
 from ray.util import metrics as ray_metrics
 
-from toolrl.monitor.exported import RUN, exported_name, labels_of, series
+from toolrl.monitor.exported import RUN, description, exported_name, labels_of, series
 from toolrl.monitor.metrics import Kind, Metric, describe
 from toolrl.types import WeightVersion
 
@@ -65,9 +65,9 @@ class Instruments:
     def _make(self, metric: Metric) -> Any:
         name, labels = exported_name(metric), labels_of(metric)
         if metric.kind is Kind.HISTOGRAM:
-            made = ray_metrics.Histogram(name, metric.help, list(BUCKETS_S), labels)
+            made = ray_metrics.Histogram(name, description(metric), list(BUCKETS_S), labels)
         else:
-            made = {Kind.COUNTER: ray_metrics.Counter, Kind.GAUGE: ray_metrics.Gauge}[metric.kind](name, metric.help, labels)
+            made = {Kind.COUNTER: ray_metrics.Counter, Kind.GAUGE: ray_metrics.Gauge}[metric.kind](name, description(metric), labels)
         self._made[metric.name] = made
         return made
 
