@@ -11,14 +11,14 @@ from toolrl.cli.main import make_parser
 from toolrl.cli.reference import commands_page
 from toolrl.config.kinds import KINDS
 from toolrl.config.load import load, settings
-from toolrl.monitor.metrics import METRICS
+from toolrl.monitor.metrics import LIVE, METRICS
 from toolrl.pipelines.recipes.files import find
 
 TYPED = [(page, line, words) for page in pages.PAGES for line, words in pages.commands(page, "toolrl")]
 TARGETS = set(re.findall(r"^([\w-]+):", (pages.ROOT / "Makefile").read_text(), flags=re.MULTILINE))
 SETTINGS = {name for kind in KINDS.values() for name in settings(kind)}
 SECTIONS = {name.split(".")[0] for name in SETTINGS}
-METRIC_NAMES = {metric.name for metric in METRICS}
+METRIC_NAMES = {metric.name for metric in (*METRICS, *LIVE)}
 FAMILIES = {name.split("/")[0] for name in METRIC_NAMES}
 OPEN = {name.removesuffix("*") for name in METRIC_NAMES if name.endswith("*")}
 FILES = re.compile(r".*\.(py|json|jsonl|parquet|yaml|md|template|safetensors|log)")
