@@ -37,6 +37,8 @@ DOORS = {  # the only places that may name a heavy dependency
     "datasets": {"data/origin.py"},
     "openai": {"rollout/endpoint.py"},
     "httpx2": {"rollout/endpoint.py"},
+    "starlette": {"serving/site.py"},
+    "uvicorn": {"serving/site.py"},
     "bfcl_eval": {"evaluation/bfcl/foreign"},
 }
 FOREIGN = ROOT / "evaluation" / "bfcl" / "foreign"  # scripts for the interpreter of another environment

@@ -16,13 +16,15 @@ from typing import Any
 from toolrl.errors import ConfigError
 from toolrl.monitor.durable import aside_of, replace_text
 from toolrl.pipelines.reporting.groups import GroupIndex
-from toolrl.pipelines.reporting.page import MIB, carry, render
+from toolrl.pipelines.reporting.page import MIB, carry, policy, render
 from toolrl.pipelines.reporting.record import Record, read_records
+from toolrl.pipelines.reporting.served import ServedRuns
 
 NAME = "report.html"
 MOST_GROUPS = 5000
 """Groups on a page: more than anybody looks through, and still filtered at once."""
 TOLD_EVERY_S = 2.0
+PORT = 8010
 
 
 def report(paths: Sequence[Path], *, out: Path | None, groups: int, as_json: bool) -> str:
@@ -53,6 +55,26 @@ def report(paths: Sequence[Path], *, out: Path | None, groups: int, as_json: boo
         "seconds": round(time.monotonic() - began, 3),
     }
     return json.dumps(found) if as_json else _summary(records, target, found["bytes"], shown, total)
+
+
+def serve_report(paths: Sequence[Path], *, port: int) -> None:
+    """Serve the page, with every group of the runs, until a signal ends it. Raises UserError kin."""
+    from toolrl.serving.site import Site, serve_site  # a page that is written needs no server
+
+    began = time.monotonic()
+    runs = ServedRuns(paths)
+    runs.page()  # what cannot be shown is told before anything listens
+    answers = {"groups": runs.groups, "row": runs.row, "group": runs.group}
+    seconds = time.monotonic() - began
+
+    def ready(address: str) -> None:
+        indexes = [index for index in runs.indexes if index is not None]
+        groups, completions = sum(len(index.rows) for index in indexes), sum(index.completions() for index in indexes)
+        print(f"{'; '.join(f'{record.name} ({record.state})' for record in runs.records)}")
+        print(f"{groups:,} groups, {completions:,} completions, read in {seconds:.1f} s")
+        print(f"\nopen it: {address}\n\nonly this machine can; from another: ssh -L PORT:127.0.0.1:PORT. Ctrl-C stops it", flush=True)
+
+    serve_site(Site(runs.page, policy(served=True), answers), port=port, ready=ready)
 
 
 def index_of(record: Record) -> GroupIndex | None:

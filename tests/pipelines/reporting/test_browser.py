@@ -1,6 +1,9 @@
 """The page in a real browser, offline: nothing fails, filters and diffs say what the rows say, and hostile text stays text."""
 
 import re
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -116,6 +119,30 @@ def test_charts_and_controls_have_names_and_tables(opened, with_metrics):
     assert page.locator("select, input, button").evaluate_all(f"all => all.filter({unnamed}).length") == 0
     landmarks = page.locator("main, header, nav[aria-label], footer").evaluate_all("all => all.map((each) => each.tagName)")
     assert sorted(landmarks) == ["FOOTER", "HEADER", "MAIN", "NAV"]
+
+
+def test_all_of_a_run_is_served_to_the_browser_until_it_is_stopped(browser, with_metrics):
+    command = [sys.executable, "-m", "toolrl", "report", str(with_metrics()), "--serve", "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        address = next(line.split()[-1] for line in server.stdout if line.startswith("open it: "))
+        said, page = [], browser.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(address + "#run=0&version=1&draw=0")
+        expect(page.locator("#detail-h")).to_have_text("Draw 0")
+        expect(page.locator("#rows button")).to_have_text(["8", "1", "0"])
+        page.select_option("[name=tool]", "(no call)")
+        expect(page.locator("#rows button")).to_have_text(["8"])
+        page.locator("#rows button").click()
+        expect(page.locator("#detail")).to_contain_text("How are you?")
+        page.fill("[name=low]", "7")
+        expect(page.locator("#count")).to_have_text("0 groups")
+        assert said == []
+        page.close()
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 130
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

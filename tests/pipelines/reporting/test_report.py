@@ -38,7 +38,9 @@ def test_a_supervised_run_has_a_page_without_groups(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("file", "arguments", "says"),
     [(None, ["--out", "{run}"], "is a folder"), (None, ["--out", "{run}/no/page.html"], "lies in no folder"),
-     (None, ["--groups", "0"], "--groups: got 0"),
+     (None, ["--groups", "0"], "--groups: got 0"), (None, ["--port", "1"], "--port: only --serve listens"),
+     (None, ["--serve", "--json", "--groups", "3"], "--groups, --json: --serve writes no page"),
+     (None, ["--serve", "--port", "70000"], "--port: got 70000"),
      ("metrics.jsonl", [], "metrics.jsonl, line 1"), ("rollouts/version-000001.parquet", [], "version-000001.parquet")],
 )  # fmt: skip
 def test_what_cannot_be_is_one_message_and_nothing_is_written(with_metrics, capsys, file, arguments, says):

@@ -128,7 +128,7 @@ class GroupIndex:
     """
 
     def __init__(self, folder: Path, prompts: StoredPrompts) -> None:
-        self._folder, self._prompts = folder, prompts
+        self._folder, self.prompts = folder, prompts
         self._read: dict[int, tuple[tuple[int, int, int], tuple[GroupRow, ...]]] = {}
         self._tools: dict[str, tuple[str, ...]] = {}
         self._lock = Lock()
@@ -190,7 +190,7 @@ class GroupIndex:
         if (known := self._tools.get(prompt_id)) is not None:
             return known
         try:
-            reference = self._prompts[prompt_id].reference
+            reference = self.prompts[prompt_id].reference
         except KeyError:
             message = f"{path}: names the prompt {prompt_id!r}, which the run's prompts.parquet has not; put the run's own file back"
             raise RunFolderError(message) from None

@@ -41,7 +41,7 @@ class ServedGroups {
   }
 
   async find(run, version, draw) {
-    return (await this.ask("groups", { run, first: version, last: version, draw, count: 1 })).rows[0];
+    return this.ask("row", { run, version, draw });
   }
 
   async detail(run, row) {
