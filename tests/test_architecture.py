@@ -130,6 +130,7 @@ def test_no_module_cycles():
         ("toolrl.cli.main", {"torch", "ray", "vllm", "deepspeed", "transformers", "omegaconf", "numpy"}),
         ("toolrl.types", {"torch", "ray", "omegaconf"}),
         ("toolrl.config.load", {"torch", "ray", "transformers"}),
+        ("toolrl.pipelines.plan", {"torch", "ray", "vllm", "deepspeed", "transformers", "pandas"}),
         ("toolrl.controller.loop", {"torch", "ray", "vllm", "deepspeed", "transformers"}),
     ],
 )

@@ -12,6 +12,7 @@ from toolrl.cli.doctor import add_doctor
 from toolrl.cli.evaluation import add_evaluate
 from toolrl.cli.launch import add_launch
 from toolrl.cli.learner import add_replay
+from toolrl.cli.planning import add_plan
 from toolrl.cli.recipes import add_run, add_table
 from toolrl.cli.reference import commands_page
 from toolrl.cli.report import add_report
@@ -19,7 +20,7 @@ from toolrl.cli.reward import add_audit, add_explain, add_rescore, add_score
 from toolrl.cli.serving import add_export, add_serve
 
 NAMES = (
-    "prepare", "fingerprint", "distill", "sft", "rl", "run", "table", "evaluate", "score", "explain", "replay", "rescore", "audit",
+    "prepare", "fingerprint", "distill", "sft", "rl", "plan", "run", "table", "evaluate", "score", "explain", "replay", "rescore", "audit",
     "report", "doctor", "serve", "export", "launch", "config",
 )  # fmt: skip
 CONFIGURED = ("rl", "sft", "distill", "evaluate", "serve")
@@ -39,6 +40,7 @@ def add_to(parsers: Any) -> None:
         parser.add_argument("--json", action="store_true", help="end with the summary as one JSON line")
         parser.set_defaults(run=_sft if name == "sft" else _rl, stopped=("the same command goes on from the newest checkpoint",))
     for add in (
+        add_plan,
         add_run,
         add_table,
         add_evaluate,

@@ -27,6 +27,7 @@ from toolrl.monitor.rundir import CHECKPOINTS, RunFolder, check
 from toolrl.pipelines import closing
 from toolrl.pipelines.inputs import Inputs, load_inputs
 from toolrl.pipelines.live_status import Reporter
+from toolrl.pipelines.plan import dry_run_lines
 from toolrl.pipelines.preemption import Preemption
 from toolrl.pipelines.started_from import STARTED_FROM, require_same
 from toolrl.pipelines.training import TrainingRun
@@ -83,4 +84,4 @@ def _plan(config: RlConfig, inputs: Inputs, placement: Placement | None) -> str:
     else:
         lines.append(placement.table())
         placement.require_fit()
-    return "\n".join([*lines, "everything checked; nothing was started"])
+    return "\n".join([*lines, *dry_run_lines(config, inputs.model_path), "everything checked; nothing was started"])
