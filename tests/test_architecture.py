@@ -34,6 +34,7 @@ DOORS = {  # the only places that may name a heavy dependency
     "flash_attn": {"learner/attention.py"},
     "liger_kernel": {"learner/kernels.py"},
     "matplotlib": {"monitor/plot.py"},
+    "plotext": {"pipelines/watching/plots.py"},
     "datasets": {"data/origin.py"},
     "openai": {"rollout/endpoint.py"},
     "httpx2": {"rollout/endpoint.py"},

@@ -18,10 +18,11 @@ from toolrl.cli.reference import commands_page
 from toolrl.cli.report import add_report
 from toolrl.cli.reward import add_audit, add_explain, add_rescore, add_score
 from toolrl.cli.serving import add_export, add_serve
+from toolrl.cli.watching import add_watch
 
 NAMES = (
     "prepare", "fingerprint", "distill", "sft", "rl", "plan", "run", "table", "evaluate", "score", "explain", "replay", "rescore", "audit",
-    "report", "doctor", "serve", "export", "launch", "config",
+    "watch", "report", "doctor", "serve", "export", "launch", "config",
 )  # fmt: skip
 CONFIGURED = ("rl", "sft", "distill", "evaluate", "serve")
 """Commands with settings; `toolrl.config.kinds` has the schema of each."""
@@ -49,6 +50,7 @@ def add_to(parsers: Any) -> None:
         add_replay,
         add_rescore,
         add_audit,
+        add_watch,
         add_report,
         add_doctor,
         add_serve,

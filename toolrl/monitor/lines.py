@@ -22,6 +22,7 @@ from toolrl.types import WeightVersion
 Line = dict[str, Any]
 """`version`, `time` (seconds since 1970), and metrics; a metric that was not finite is None."""
 _BEGIN = '{"version": '
+_REMEDY = "remove the line, or start anew in another run.dir"
 
 
 class JsonlSink:
@@ -57,7 +58,6 @@ def read_lines(path: Path) -> list[Line]:
     """
     if not os.path.lexists(path):
         return []
-    remedy = "remove the line, or start anew in another run.dir"
     if not path.is_file():  # a pipe would be waited for without end
         raise RunFolderError(f"{path}: not a file; put back the file that the run wrote")
     try:
@@ -65,21 +65,27 @@ def read_lines(path: Path) -> list[Line]:
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be read ({error.strerror}); allow it") from error
     *whole, torn = text.split("\n")
+    require_begun(torn, f"{path}, line {len(whole) + 1}")
+    return [parse_line(each, f"{path}, line {number}") for number, each in enumerate(whole, start=1)]
+
+
+def require_begun(torn: str, place: str) -> None:
+    """Raise RunFolderError where the last text of a file, which no line feed ends, is not the beginning of a line."""
     torn = torn.rstrip("\0")  # what a file system may put where it lost the end of a file
     if not torn.startswith(_BEGIN[: len(torn)]):
-        raise RunFolderError(f"{path}, line {len(whole) + 1}: not a line of metrics, got {torn[:40]!r}; {remedy}")
-    return [_line(each, f"{path}, line {number}", remedy) for number, each in enumerate(whole, start=1)]
+        raise RunFolderError(f"{place}: not a line of metrics, got {torn[:40]!r}; {_REMEDY}")
 
 
-def _line(text: str, place: str, remedy: str) -> Line:
+def parse_line(text: str, place: str) -> Line:
+    """Return a line of metrics. Raises RunFolderError with its `place` where it is none."""
     try:
         line = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RunFolderError(f"{place}: not JSON ({error}); {remedy}") from error
+        raise RunFolderError(f"{place}: not JSON ({error}); {_REMEDY}") from error
     if not isinstance(line, dict) or type(line.get("version")) is not int:
-        raise RunFolderError(f"{place}: expected an object with a whole `version`, got {text[:60]!r}; {remedy}")
+        raise RunFolderError(f"{place}: expected an object with a whole `version`, got {text[:60]!r}; {_REMEDY}")
     if wrong := [name for name, value in line.items() if value is not None and type(value) not in (int, float)]:
-        raise RunFolderError(f"{place}: {wrong[0]}: got {str(line[wrong[0]])[:40]!r}, expected a number; {remedy}")
+        raise RunFolderError(f"{place}: {wrong[0]}: got {str(line[wrong[0]])[:40]!r}, expected a number; {_REMEDY}")
     return line
 
 

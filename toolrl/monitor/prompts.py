@@ -87,18 +87,31 @@ class StoredPrompts(Mapping[str, Prompt]):
         return len(self._index)
 
     def _make(self, index: int) -> Prompt:
-        row = self._rows.slice(index, 1).to_pylist()[0]
-        try:
-            return _prompt(row)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # whatever a row that no run wrote may hold
-            raise RunFolderError(
-                f"{self._path}: the row of prompt {row['prompt_id']!r} is damaged ({error!r}); put the file back"
-            ) from error
+        return _checked_prompt(self._rows.slice(index, 1).to_pylist()[0], self._path)
 
 
 def read_prompts(path: Path, split: str = "train") -> StoredPrompts:
     """Return the prompts of one split of a run by id, without their tokens. Raises RunFolderError."""
     return StoredPrompts(path, split)
+
+
+def find_prompt(path: Path, prompt_id: str, split: str = "train") -> Prompt | None:
+    """Return one prompt of a split, None where the file has none of that id; only the names of the others are read.
+
+    Raises RunFolderError.
+    """
+    if not path.is_file():
+        raise RunFolderError(f"{path}: no such file; a run writes it before its first batch")
+    wanted = {"prompt_id": prompt_id, "split": split}
+    columns = [name for name in SCHEMA.names if name != "tokens"]
+    with KIND.open(path, columns) as file:
+        for i in range(file.num_row_groups):
+            names = file.read_row_group(i, list(wanted))
+            row = pc.index(pc.and_(*(pc.equal(names.column(name), value) for name, value in wanted.items())), True).as_py()
+            if row >= 0:
+                table = KIND.checked(path, file.read_row_group(i, columns), file.metadata.row_group(i).num_rows)
+                return _checked_prompt(table.slice(row, 1).to_pylist()[0], path)
+    return None
 
 
 def read_tokens(path: Path, prompt_ids: Collection[str], split: str = "train") -> dict[str, NDArray[np.int32]]:
@@ -120,6 +133,14 @@ def _table(path: Path, columns: Sequence[str], split: str) -> pa.Table:
         raise RunFolderError(f"{path}: no such file; a run writes it before its first batch")
     read = KIND.read(path, tuple(dict.fromkeys(("split", *columns))))
     return read.filter(pc.equal(read.column("split"), split)).select(list(columns))
+
+
+def _checked_prompt(row: Mapping[str, Any], path: Path) -> Prompt:
+    """Return the prompt of a row. Raises RunFolderError where it is damaged."""
+    try:
+        return _prompt(row)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # whatever a row that no run wrote may hold
+        raise RunFolderError(f"{path}: the row of prompt {row['prompt_id']!r} is damaged ({error!r}); put the file back") from error
 
 
 def _prompt(row: Mapping[str, Any]) -> Prompt:

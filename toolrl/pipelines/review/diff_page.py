@@ -15,6 +15,7 @@ MARKS = {Reason.CORRECT: " ", Reason.MISSING_ARGUMENT: "-", Reason.UNEXPECTED_AR
 """Before an argument; `≠` before one that differs."""
 BEFORE = 12
 """Characters of a cut value before the first that differs."""
+TITLES = ("", "argument", "reference", "completion", "")
 FRAME = 12
 """Columns of a line for its indent, its mark and its gaps."""
 
@@ -27,27 +28,33 @@ def diff_lines(diffs: Sequence[CallDiff], reference: Sequence[ToolCall], width: 
 
 
 def _call(diff: CallDiff, width: int) -> list[str]:
+    if diff.predicted is None or diff.reference is None:
+        return [head(diff), *_alone(diff)]
+    if not diff.arguments:
+        return [head(diff), "    no arguments"]
+    rows = [list(TITLES), *(cells(argument, diff, width) for argument in diff.arguments)]
+    return [head(diff), *(f"  {line}" for line in table(rows))]
+
+
+def head(diff: CallDiff) -> str:
+    """Return the line above the arguments of a call; its first character is its mark."""
     if diff.predicted is None:
-        return [f"- {diff.expected_name}  (reference[{diff.reference}]) is missing", *_alone(diff, width)]
+        return f"- {diff.expected_name}  (reference[{diff.reference}]) is missing"
     if diff.reference is None:
-        return [f"+ {diff.got_name}  ([{diff.predicted}]) answers no call of the reference", *_alone(diff, width)]
+        return f"+ {diff.got_name}  ([{diff.predicted}]) answers no call of the reference"
     where = f"reference[{diff.reference}] and [{diff.predicted}]"
     if not same_text(diff.expected_name, diff.got_name):
-        head = f"≠ {where}: name {diff.expected_name!r}, got {diff.got_name!r}"
-    else:
-        head = f"{'=' if diff.right else '≠'} {diff.expected_name}  ({where})"
-    if not diff.arguments:
-        return [head, "    no arguments"]
-    rows = [["", "argument", "reference", "completion", ""], *(_row(argument, diff, width) for argument in diff.arguments)]
-    return [head, *(f"  {line}" for line in table(rows))]
+        return f"≠ {where}: name {diff.expected_name!r}, got {diff.got_name!r}"
+    return f"{'=' if diff.right else '≠'} {diff.expected_name}  ({where})"
 
 
-def _alone(diff: CallDiff, width: int) -> list[str]:
+def _alone(diff: CallDiff) -> list[str]:
     values = [(a.path, a.got if a.expected is ABSENT else a.expected) for a in diff.arguments]
     return [f"    {line}" for line in table([[path, _json(value)] for path, value in values])] if values else []
 
 
-def _row(argument: ArgumentDiff, diff: CallDiff, width: int) -> list[str]:
+def cells(argument: ArgumentDiff, diff: CallDiff, width: int) -> list[str]:
+    """Return what is under each of TITLES for an argument of `diff`, so that a line fits into `width` columns."""
     names = max(8, *(len(a.path) for a in diff.arguments))
     reasons = max(len(_reason(a)) for a in diff.arguments)
     expected, got = side_by_side(_json(argument.expected), _json(argument.got), max(BEFORE * 2, (width - names - reasons - FRAME) // 2))

@@ -23,8 +23,17 @@ def try_one(run: Path, sample: str) -> str:
 
 def cut(line: str, width: int) -> str:
     """Return a line that fits into `width` columns, control characters as `�`."""
-    shown = "".join(c if c.isprintable() else "�" for c in line)
+    shown = printable(line)
     return shown if columns(shown) <= width else next(pieces(shown, width - 1)) + "…"
+
+
+def printable(text: str) -> str:
+    r"""Return a text as a terminal may have it: what could move its cursor, colour it or turn its direction is `�`.
+
+    >>> printable("a\x1b[2J\nb")
+    'a�[2J�b'
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
 
 
 def columns(text: str) -> int:
