@@ -29,10 +29,17 @@ trap 'echo saved >> "$T/calls"; exit 75' TERM
 touch "$T/training"
 for _ in {1..100}; do [[ ! -e $T/ends ]] || exit "$(cat "$T/ends")"; sleep 0.1; done
 """
+SRUN = """
+while [[ $1 == --* ]]; do shift; done
+[[ -n ${NO_WORKERS:-} ]] || touch "$T/workers"
+setsid "$@" & task=$!
+trap 'kill -TERM -- -$task' TERM  # to every process of the task, as Slurm does
+wait; wait
+"""
 PROGRAMS = {
     "ray": RAY,
     "toolrl": TOOLRL,
-    "srun": 'while [[ $1 == --* ]]; do shift; done; [[ -n ${NO_WORKERS:-} ]] || touch "$T/workers"; exec "$@"',
+    "srun": SRUN,
     "python": 'if [[ -e $T/workers || $SLURM_NNODES == 1 ]]; then echo "$SLURM_NNODES"; else echo 1; fi',
     "squeue": 'cat "$T/state"',
     "scontrol": ":",
@@ -95,6 +102,7 @@ def test_the_run_starts_on_a_head_and_its_workers_and_its_exit_code_is_the_jobs(
     (worker,) = [line for line in run.calls("ray") if "--address=" in line and "start" in line]
     assert "--dashboard-host=127.0.0.1" in head
     assert "--num-cpus=7 --num-gpus=0" in head
+    assert "--num-cpus=7 --num-gpus=0" in worker
     assert run.calls("srun")[0].startswith("srun --nodes=2 --ntasks=2 --exclude=a bash -c")
     address = worker.partition("--address=")[2].split()[0]
     assert run.calls("toolrl") == [f"toolrl rl conf/tool_n1_7b.yaml cluster.address={address}"]

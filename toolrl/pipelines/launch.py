@@ -23,6 +23,8 @@ _SUBMIT = {
     "k8s": ("kubectl", "create", "-f", "-"),
 }
 """What takes the file on its standard input."""
+_SCHEDULER = {"slurm": "sbatch", "ray-job": "ray", "k8s": "kubectl"}
+"""The program that must be there, and that answers."""
 _LONGEST_SUBMIT_S = 120
 
 
@@ -56,21 +58,29 @@ def _summary(target: str, job: Job) -> str:
 
 def _submit(target: str, job: Job, text: str) -> int:
     command = _SUBMIT[target]
-    needed = "ray" if target == "ray-job" else command[0]
+    needed = _SCHEDULER[target]
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
     if shutil.which(needed, path=environment["PATH"]) is None:
         raise ConfigError(f"{needed}: not on this machine; `toolrl launch {target} … --dry-run` prints the file for one that has it")
     try:
         done = subprocess.run(command, input=text, text=True, capture_output=True, timeout=_LONGEST_SUBMIT_S, env=environment, check=False)
     except subprocess.TimeoutExpired as late:
-        raise RunError(
-            f"{' '.join(command)} did not answer within {_LONGEST_SUBMIT_S} s; see whether the job is there before you try again"
-        ) from late
+        raise RunError(f"{needed} did not answer within {_LONGEST_SUBMIT_S} s; see whether the job is there before you try again") from late
     if done.returncode:
-        raise RunError(f"{' '.join(command)} did not take the job: {(done.stderr or done.stdout).strip()}")
+        told = (done.stderr or done.stdout).strip()
+        if target == "ray-job" and done.returncode == ConfigError.exit_code:  # the script's own word, before it asked Ray
+            raise ConfigError(told)
+        where = "; its dashboard is looked for where RAY_API_SERVER_ADDRESS says" if target == "ray-job" else ""
+        raise RunError(f"{needed} did not take the job: {_last_lines(told)}{where}")
     print(done.stdout.strip())
     print(_next(target, job, done.stdout.split()), file=sys.stderr)
     return 0
+
+
+def _last_lines(told: str) -> str:
+    """Return the end of what a program says when it fails: of a traceback the last line, which says why."""
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    return "\n".join(lines[-1:] if "Traceback (most recent call last):" in lines else lines[-3:])
 
 
 def _next(target: str, job: Job, told: list[str]) -> str:
