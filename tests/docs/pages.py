@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections import Counter
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,7 @@ SHELL = ("", "sh", "bash")
 
 
 class Block(NamedTuple):
-    """A fenced block: its language, its text, and the line of the page that it begins on."""
+    """A block of code: its language, its text, and the line of the page that it begins on."""
 
     language: str
     text: str
@@ -40,7 +41,8 @@ def links(page):
 
 
 def blocks(page):
-    return [Block(token.info.strip(), token.content, token.map[0] + 1) for token in parsed(page) if token.type == "fence"]
+    """Its blocks of code; indented ones have no language."""
+    return [Block(token.info.strip(), token.content, token.map[0] + 1) for token in parsed(page) if token.type in ("fence", "code_block")]
 
 
 def code(page):
@@ -65,14 +67,27 @@ def site_anchors(page):
     return set(re.findall(r'<h\d id="([^"]+)"', site_html(page)))
 
 
+def words(html):
+    """What a reader sees of a page, without its spaces."""
+    return "".join(unescape(re.sub(r"<[^>]+>", "", html)).split())
+
+
 def shape(html):
     """How many items, rows, headings and blocks a page has."""
     return Counter(re.findall(r"<(li|tr|h\d|pre)\b", html))
 
 
 def commands(page, *names):
-    """The command lines of its blocks that begin with one of `names`: (line of the block, words). A backslash joins two lines."""
+    """The command lines of its blocks that begin with one of `names`: (line of the block, words). A backslash joins two lines.
+
+    Where a block has a prompt, `$ `, the lines without one are what was printed.
+    """
     shell = [block for block in blocks(page) if block.language in SHELL]
-    lines = [(block.line, line) for block in shell for line in re.sub(r"\\\n\s*", " ", block.text).splitlines()]
+    lines = [(block.line, line) for block in shell for line in _typed(re.sub(r"\\\n\s*", " ", block.text).splitlines())]
     typed = [(number, line.removeprefix(".venv/bin/")) for number, line in lines]
     return [(number, shlex.split(line, comments=True)) for number, line in typed if line.startswith(tuple(f"{name} " for name in names))]
+
+
+def _typed(lines):
+    prompted = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return prompted or lines

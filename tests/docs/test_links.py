@@ -34,7 +34,9 @@ def test_a_page_of_the_site_links_to_pages_of_the_site_alone(page):
 @EVERY_PAGE
 def test_the_site_shows_what_github_shows(page):
     github = MarkdownIt("commonmark").enable("table").render(page.read_text())
-    assert pages.shape(pages.site_html(page)) == pages.shape(github), "put an empty line before lists and tables"
+    site = pages.site_html(page)
+    assert pages.shape(site) == pages.shape(github), "put an empty line before lists and tables"
+    assert pages.words(site) == pages.words(github), "a bar in the code of a table needs <code>a&#124;b</code>"
 
 
 @EVERY_PAGE

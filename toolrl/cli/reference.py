@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from html import escape
 
 HEAD = """\
 # Commands
@@ -31,7 +32,7 @@ def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     for group in parser._mutually_exclusive_groups:
         if action in group._group_actions:
             told += "; not with " + " or ".join(f"`{_shown(other)}`" for other in group._group_actions if other is not action)
-    return f"| `{_cell(_shown(action))}` | {_cell(told)} |"
+    return f"| {_code(_shown(action))} | {_cell(told)} |"
 
 
 def _shown(action: argparse.Action) -> str:
@@ -40,6 +41,11 @@ def _shown(action: argparse.Action) -> str:
     value = "" if action.nargs == 0 else str(action.metavar or choices or action.dest.upper())
     several = "…" if action.nargs in ("+", "*") else ""
     return " ".join(filter(None, (action.option_strings[-1] if action.option_strings else "", value + several)))
+
+
+def _code(text: str) -> str:
+    """A bar within backticks ends the cell on GitHub, and an escaped one keeps its backslash on the site."""
+    return f"<code>{escape(text).replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"
 
 
 def _cell(text: str) -> str:
