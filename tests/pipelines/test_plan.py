@@ -26,7 +26,7 @@ def test_a_run_that_fits_ends_with_0_and_says_what_is_assumed(capsys):
     code, out = planned(capsys, SEVEN)
     assert code == 0
     assert "on 4 nodes of 8 × H100 (assumed; --cluster says better)" in out
-    assert "850 and 100 tokens of prompt and completion on average (assumed; --prompt-tokens" in out
+    assert "850 tokens of prompt, 100 of completion (assumed; --prompt-tokens" in out
     assert "it fits" in out
 
 
@@ -34,7 +34,7 @@ def test_nothing_is_assumed_where_all_is_said(capsys):
     code, out = planned(capsys, SEVEN, "--cluster", "4x8_h100.yaml", "--prompt-tokens", "700", "--completion-tokens", "120")
     assert code == 0
     assert "assumed" not in out
-    assert "700 and 120 tokens" in out
+    assert "700 tokens of prompt, 120 of completion" in out
 
 
 def test_a_run_that_does_not_fit_ends_with_2_and_says_what_would_help(capsys):

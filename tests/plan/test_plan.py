@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from toolrl.plan.advice import advice, changed
+from toolrl.plan.advice import advice, changed, remedy, written
 from toolrl.plan.compare import compared, scaled, table
 from toolrl.plan.hardware import read_cluster
 from toolrl.plan.page import page, values
@@ -52,13 +52,22 @@ def test_what_does_not_fit_names_the_term_and_what_helps_does(plan):
         assert next(phase.used for phase in other.phases if phase.name == tight.name) == each.used <= tight.capacity
 
 
-def test_settings_that_only_together_suffice_are_told_together(plan):
-    found = plan("14b_node", "model.gradient_checkpointing=false", cluster="1x8xL40S")
-    tight = next(phase for phase in found.tight if phase.name == "forward and backward")
-    *single, together = advice(found, tight)
-    assert together.fits
-    assert len(together.settings) > 1
-    assert not any(each.fits for each in single)
+def test_settings_that_only_together_suffice_are_found_step_by_step(plan):
+    found = plan("7b_node", "model.path=Qwen/Qwen2.5-72B", cluster="1x8xH100")
+    assert len(found.tight) > 1
+    together = remedy(found)
+    assert len(together) > 1
+    assert replace(found, load=replace(found.load, config=changed(found.load.config, together))).fits
+    assert f"the memory of all fits with: {written(together)}" in page(found, title="a run", assumed=False)
+
+
+def test_where_nothing_suffices_nothing_is_promised(plan, tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text("gpu: A100-40\nhost_memory_gib: 60\n")  # less than its processes take
+    found = plan("7b_node", "model.path=Qwen/Qwen2.5-72B", cluster=str(file))
+    assert remedy(found) is None
+    assert "fits with" not in page(found, title="a run", assumed=False)
+    assert "not planned, since the run does not fit" in page(found, title="a run", assumed=False)
 
 
 def test_a_tight_node_is_relieved_by_leaving_the_reference_on_the_gpus(plan, apart, tmp_path):

@@ -32,31 +32,56 @@ class Advice:
 
     def __str__(self) -> str:
         """Write the settings as they stand behind a command."""
-        return " ".join(f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in self.settings.items())
+        return written(self.settings)
 
 
 def advice(plan: Plan, phase: Phase) -> tuple[Advice, ...]:
-    """Return what would help a phase that does not fit: single settings that suffice, or else all that help together."""
+    """Return what would help a phase that does not fit: the settings that suffice by themselves, or else all that take something off it."""
     tried = [found for changes in _changes(plan, phase) if (found := _tried(plan, phase, changes)) and found.used < phase.used]
-    if enough := [each for each in tried if each.fits]:
-        return tuple(enough)
-    together: dict[str, Any] = {}
-    best = None
-    for each in sorted(tried, key=lambda found: found.used):
-        found = _tried(plan, phase, {**together, **each.settings})
-        if found and (best is None or found.used < best.used):
-            together, best = {**together, **each.settings}, found
-        if best and best.fits:
-            break
-    return (*tried, best) if best and len(best.settings) > 1 else tuple(tried)
+    return tuple([each for each in tried if each.fits] or tried)
+
+
+def remedy(plan: Plan) -> Mapping[str, Any] | None:
+    """Return settings that together make all of a plan fit, found step by step; None where none were found.
+
+    LoRA is tried last: it trains other weights.
+    """
+    for without in ({"learner.lora_rank"}, set()):
+        found: dict[str, Any] = {}
+        now = plan
+        while now.tight:
+            tried = [changes for phase in now.tight for changes in _changes(now, phase) if not without & set(changes)]
+            options = [(_excess(other), i) for i, changes in enumerate(tried) if (other := _with(now, changes))]
+            if not options or min(options)[0] >= _excess(now):
+                break
+            changes = tried[min(options)[1]]
+            found, now = {**found, **changes}, _with(now, changes) or now
+        if not now.tight:
+            return found
+    return None
+
+
+def _excess(plan: Plan) -> float:
+    """Return by how much the phases of a plan do not fit, each as a share of what there is."""
+    return sum(phase.used / phase.capacity - 1 for phase in plan.tight)
+
+
+def written(settings: Mapping[str, Any]) -> str:
+    """Return settings as they stand behind a command."""
+    return " ".join(f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in settings.items())
+
+
+def _with(plan: Plan, changes: Mapping[str, Any]) -> Plan | None:
+    """Return a plan under changed settings; None where they contradict others."""
+    config = changed(plan.load.config, changes)
+    return None if problems(config) else replace(plan, load=replace(plan.load, config=config))
 
 
 def _tried(plan: Plan, phase: Phase, changes: Mapping[str, Any]) -> Advice | None:
     """Return what a phase takes under changed settings; None where they contradict others."""
-    config = changed(plan.load.config, changes)
-    if problems(config):
+    other = _with(plan, changes)
+    if other is None:
         return None
-    other = replace(plan, load=replace(plan.load, config=config))
     after = next(each for each in other.phases if (each.where, each.name) == (phase.where, phase.name))
     fitted = {(each.where, each.name) for each in plan.phases if each.fits}
     broken = any((each.where, each.name) in fitted for each in other.tight)

@@ -138,11 +138,11 @@ class LearnerMemory:
         held = (term for term in self.states() if term.name != self.persistent().name)  # what is kept whole is gathered anew
         tensors = {"optimizer states": 2}  # two moments, each rounded by itself
         blocks = ((term, tensors.get(term.name, 1)) for term in held)
-        return tuple(Term(f"{t.name}, parked", n * _power_of_two(t.num_bytes / n), t.settings) for t, n in blocks)
+        return tuple(Term(f"parked {t.name}", n * _power_of_two(t.num_bytes / n), t.settings) for t, n in blocks)
 
     @property
-    def gathered(self) -> float:
-        """Bytes of the parameters that lie gathered at the peak of a step, beside those that always do.
+    def gathered_layers(self) -> float:
+        """Bytes of the layers that lie gathered at once, without what always does.
 
         DeepSpeed releases a layer behind its forward pass unless it is used again within `LIVE_ELEMENTS`: on the way to its backward pass
         lie twice the layers above it and twice the head.
@@ -150,11 +150,13 @@ class LearnerMemory:
         layer, head = self.shape.layer, self.shape.embedding
         near = (LIVE_ELEMENTS - 2 * head - layer) / (2 * layer)  # layers above the lowest that is kept
         kept = min(int(near) + 1, self.shape.layers) if near >= 0 else 0
-        everything = kept == self.shape.layers and 2 * (self.shape.layers * layer + head) < LIVE_ELEMENTS
-        if everything:
-            return self.width * (self.shape.parameters - self._small_elements)
         small = self._small_elements / self.shape.layers  # all but a few of them lie in layers
-        return self.width * min(max(kept, 1) * (layer - small) + head, self.shape.parameters - self._small_elements)
+        return self.width * max(kept, 1) * max(layer - small, 0)
+
+    @property
+    def gathered(self) -> float:
+        """Bytes of the parameters that lie gathered while the head is computed: the head, and layers that wait for their backward pass."""
+        return self.gathered_layers + self.width * self.shape.embedding
 
     def kept_per_token(self) -> float:
         """Bytes that each token leaves in each layer until its backward pass: only the layer's input where the rest is made again."""
@@ -185,29 +187,41 @@ class LearnerMemory:
             tokens: Computed in a micro-batch, on all the ranks that share it.
             trained_tokens: Of them, how many have a loss; None: all.
         """
-        shape, width = self.shape, self.width
         here = tokens / self.learner.sequence_parallel
         trained = (tokens if trained_tokens is None else trained_tokens) / self.learner.sequence_parallel
         fewer = ("learner.max_tokens_per_microbatch", "learner.sequence_parallel")
-        kept = Term("activations", shape.layers * here * self.kept_per_token(), ("model.gradient_checkpointing", *fewer))
-        final = here * (width * shape.hidden + FLOAT32 * shape.hidden + 2 * width * shape.head_dim) + trained * width * shape.hidden
-        again = here * self.layer_per_token() if self.model.gradient_checkpointing else 0
-        backward = here * width * (3 * shape.intermediate + 3 * shape.hidden)
-        matrix = 0 if self.learner.lora_rank else width * shape.intermediate * shape.hidden
-        layer = (Term("a layer recomputed", again, fewer), Term("its backward pass", backward, fewer), Term("gradient of a matrix", matrix))
-        head = self._head(trained, fewer)
-        moment = layer if total(layer) > total(head) else head
-        common = (Term("gathered parameters", self.gathered), kept, Term("final norm and labels", final, fewer))
-        return some((*self.states(), *common, *moment))
+        kept = Term("activations", self.shape.layers * here * self.kept_per_token(), ("model.gradient_checkpointing", *fewer))
+        layer, head = self._layer(here, fewer), self._head(here, trained, fewer)
+        return some((*self.states(), kept, *(layer if total(layer) > total(head) else head)))
 
-    def _head(self, trained: float, fewer: tuple[str, ...]) -> tuple[Term, ...]:
-        """Return what the head adds: two slices of logits and half of one in the compute type, and gradients of hidden states and head."""
+    def _layer(self, tokens: float, fewer: tuple[str, ...]) -> tuple[Term, ...]:
+        """Return what the backward pass of a layer adds: gate and up have gradients at once, beside that of the layer's output."""
         shape, width = self.shape, self.width
+        again = tokens * self.layer_per_token() if self.model.gradient_checkpointing else 0
+        backward = tokens * width * (2 * shape.intermediate + shape.hidden)
+        matrix = 0 if self.learner.lora_rank else width * shape.intermediate * shape.hidden
+        return (
+            Term("gathered parameters", self.gathered_layers),
+            Term("a layer recomputed", again, fewer),
+            Term("its backward pass", backward, fewer),
+            Term("gradient of a matrix", matrix),
+        )
+
+    def _head(self, tokens: float, trained: float, fewer: tuple[str, ...]) -> tuple[Term, ...]:
+        """Return what the head adds: what the final norm keeps, two slices of logits and half of one in the compute type, gradients."""
+        shape, width = self.shape, self.width
+        final = tokens * (width * shape.hidden + FLOAT32 * shape.hidden + 2 * width * shape.head_dim) + trained * width * shape.hidden
         elements = min(SLICE_ELEMENTS[self.device], trained * shape.vocabulary)
         slices = elements * (2 * FLOAT32 + (width if width < FLOAT32 else 0))
         hidden = trained * shape.hidden * (FLOAT32 + 2 * width)
         weight = 0 if self.learner.lora_rank else width * shape.embedding
-        return (Term("slices of logits", slices), Term("gradient of hidden states", hidden, fewer), Term("gradient of the head", weight))
+        return (
+            Term("gathered parameters", self.gathered),
+            Term("final norm and labels", final, fewer),
+            Term("slices of logits", slices),
+            Term("gradient of hidden states", hidden, fewer),
+            Term("gradient of the head", weight),
+        )
 
     def update(self) -> tuple[Term, ...]:
         """Return what is held at the peak of an optimizer step."""

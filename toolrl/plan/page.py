@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from toolrl.plan.advice import Advice, advice
+from toolrl.plan.advice import Advice, advice, remedy, written
 from toolrl.plan.hardware import GB, GIB
 from toolrl.plan.plan import Plan
 from toolrl.plan.roofline import pushed_bytes
@@ -29,34 +29,50 @@ def page(plan: Plan, *, title: str, assumed: bool) -> str:
 
 
 def figures(plan: Plan) -> list[str]:
-    """Return the figures of a plan, a line each: what fits, and the seconds of a step."""
-    load, engine, seconds = plan.load, plan.engine, plan.seconds
-    config = load.config
-    parts = [
-        f"prefill {seconds.prefill:.1f}",
-        f"decode {seconds.decode:.1f} (bound by {seconds.decode_bound})",
-        *([f"reference {seconds.reference:.1f}"] if seconds.reference else []),
-        *([f"old log-probabilities {seconds.old_logprobs:.1f}"] if seconds.old_logprobs else []),
-        f"forward and backward {seconds.forward_backward:.1f} (bound by {seconds.learner_bound})",
-        f"optimizer {seconds.optimizer:.2f}",
-        f"push {seconds.push:.1f}",
-        *([f"turns {seconds.turns:.1f}"] if seconds.turns else []),
-    ]
-    longest = engine.cache_tokens // max(config.max_model_len, 1)
-    rate = load.completions / plan.step_s
-    tokens = load.computed_tokens / seconds.learning / config.learner.num_ranks
-    evaluated = f" and {plan.evaluations} evaluations of {plan.evaluation_s:.0f} s" if plan.evaluations else ""
-    overlap = ", engines and learner at once" if config.loop.max_staleness else ""
+    """Return the figures of a plan, a line each: what fits, the seconds of a step, the run."""
+    config, engine = plan.load.config, plan.engine
+    longest = engine.cache_tokens // config.max_model_len
     return [
-        f"largest micro-batch   {plan.largest_micro_batch:,} tokens (set: {config.learner.max_tokens_per_microbatch:,})",
-        f"engine concurrency    {engine.concurrency:,} completions of mean length, {longest:,} of the longest; "
-        f"in flight {engine.in_flight:,} (engine.max_num_seqs={config.engine.max_num_seqs})",
-        f"push                  {pushed_bytes(load) / GB:.1f} GB by {config.weights.backend}: {seconds.push:.1f} s",
-        f"a step                {plan.step_s:.1f} s{overlap}: {', '.join(parts)}",
-        f"                      {rate:.0f} completions/s, {tokens:,.0f} tokens/s on a learner rank",
-        f"the run               {config.run.steps} steps{evaluated}: {plan.run_s / _HOUR:.1f} h, {plan.gpu_hours:,.0f} GPU-hours; "
-        f"checkpoints of {plan.checkpoint_bytes / GB:,.0f} GB",
+        _line("largest micro-batch", f"{plan.largest_micro_batch:,} tokens (set: {config.learner.max_tokens_per_microbatch:,})"),
+        _line("engine concurrency", f"{engine.concurrency:,} completions of mean length, {longest:,} of the longest"),
+        _line("  in flight", f"{engine.in_flight:,} of engine.max_num_seqs={config.engine.max_num_seqs}"),
+        *(_times(plan) if plan.fits else [_line("a step", "not planned, since the run does not fit")]),
+        _line("a checkpoint", f"{plan.checkpoint_bytes / GB:,.0f} GB, and {config.checkpoint.keep} are kept"),
     ]
+
+
+def _times(plan: Plan) -> list[str]:
+    """Return the lines on seconds and hours."""
+    load, seconds, config = plan.load, plan.seconds, plan.load.config
+    at_once = ", engines and learner at once" if config.loop.max_staleness else ""
+    evaluated = f" and {plan.evaluations} evaluations of {plan.evaluation_s:.0f} s" if plan.evaluations else ""
+    tokens = load.computed_tokens / seconds.learning / config.learner.num_ranks
+    return [
+        _line("a step", f"{plan.step_s:.1f} s{at_once}"),
+        *(_line(f"  {name}", f"{each:.1f}{note}") for name, each, note in _parts(plan) if each),
+        _line("  that is", f"{load.completions / plan.step_s:.0f} completions/s, {tokens:,.0f} tokens/s on a learner rank"),
+        _line("the run", f"{config.run.steps} steps{evaluated}: {plan.run_s / _HOUR:.1f} h, {plan.gpu_hours:,.0f} GPU-hours"),
+    ]
+
+
+def _parts(plan: Plan) -> list[tuple[str, float, str]]:
+    """Return name and seconds of each part of a step, with what bounds it or is moved."""
+    seconds = plan.seconds
+    pushed = f", {pushed_bytes(plan.load) / GB:.1f} GB by {plan.load.config.weights.backend}"
+    return [
+        ("prefill", seconds.prefill, ""),
+        ("decode", seconds.decode, f", bound by {seconds.decode_bound}"),
+        ("reference", seconds.reference, ""),
+        ("old log-probabilities", seconds.old_logprobs, ""),
+        ("forward, backward", seconds.forward_backward, f", bound by {seconds.learner_bound}"),
+        ("optimizer", seconds.optimizer, ""),
+        ("push", seconds.push, pushed),
+        ("turns", seconds.turns, ""),
+    ]
+
+
+def _line(name: str, said: str) -> str:
+    return f"{name:<24}{said}"
 
 
 def dry_run(plan: Plan, *, cluster_is_assumed: bool) -> list[str]:
@@ -73,12 +89,12 @@ def dry_run(plan: Plan, *, cluster_is_assumed: bool) -> list[str]:
 
 def _head(plan: Plan, title: str, assumed: bool) -> list[str]:
     load = plan.load
-    lengths = f"{load.prompt_tokens} and {load.completion_tokens} tokens of prompt and completion on average"
-    guess = " (assumed; --prompt-tokens and --completion-tokens say better)" if assumed else ""
+    guess = " (assumed; --prompt-tokens, --completion-tokens)" if assumed else ""
     turns = "engines and learner in turns on each" if load.config.cluster.colocated else "engines and learner apart"
     return [
         f"plan: {title}",
-        f"model: {load.shape.name}, {load.shape.parameters / 1e9:.2f}e9 parameters, {load.config.model.dtype}; {lengths}{guess}",
+        f"model: {load.shape.name}, {load.shape.parameters / 1e9:.2f}e9 parameters, {load.config.model.dtype}",
+        f"mean lengths: {load.prompt_tokens} tokens of prompt, {load.completion_tokens} of completion{guess}",
         f"GPUs: {load.gpus} asked, {load.cluster.gpus} there ({load.cluster}, {load.cluster.accelerator.memory_gib:g} GiB each), {turns}",
     ]
 
@@ -101,10 +117,14 @@ def _verdict(plan: Plan) -> list[str]:
     lines = [f"does not fit: {plan.short}"] if plan.short else []
     for phase in plan.tight:
         lines += [
-            f"does not fit: {phase.where}, {phase.name} takes {_gib(phase.used)} of {_gib(phase.capacity)} GiB; "
-            f"most of it {phase.largest.name}, {_gib(phase.largest.num_bytes)} GiB",
+            f"does not fit: {phase.where}, {phase.name} takes {_gib(phase.used)} of {_gib(phase.capacity)} GiB, "
+            f"most of it {phase.largest.name}: {_gib(phase.largest.num_bytes)}",
             *(f"  {line}" for line in _advised(advice(plan, phase), phase)),
         ]
+    if len(plan.tight) > 1 or not any(each.fits for phase in plan.tight for each in advice(plan, phase)):
+        together = remedy(plan) if plan.tight else None
+        lora = " (which trains other weights)" if together and "learner.lora_rank" in together else ""
+        lines += [f"the memory of all fits with: {written(together)}{lora}"] if together else []
     return lines
 
 
@@ -131,6 +151,7 @@ def values(plan: Plan) -> dict[str, Any]:
         "prompt_tokens": load.prompt_tokens,
         "completion_tokens": load.completion_tokens,
         "phases": [_phase(plan, phase) for phase in plan.phases],
+        "fits_with": remedy(plan) if plan.tight else {},
         "largest_micro_batch_tokens": plan.largest_micro_batch,
         "engine_concurrency": plan.engine.concurrency,
         "engine_in_flight": plan.engine.in_flight,

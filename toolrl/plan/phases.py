@@ -58,14 +58,16 @@ def _in_turns(load: Workload, tokens: int) -> tuple[Phase, ...]:
     engine, learner, memory = EngineMemory(load), load.learner, _memory(load)
     both = Term("contexts and NCCL of both", 2 * CONTEXT)
     other = Term("context of the learner", CONTEXT)
-    stays = some((Term("learner's weights", 0 if load.config.learner.offload_parameters else learner.weights), learner.persistent()))
+    kept = 0 if load.config.learner.offload_parameters else learner.weights
+    stays = some((Term("learner's weights", kept, ("learner.num_ranks", "learner.offload_parameters")), learner.persistent()))
+    weights = Term("engine's weights", engine.weights, ("engine.tensor_parallel",))
     buckets = Term("gathered bucket, copy, shared buffer", 3 * bucket_bytes(load), ("weights.bucket_mib",))
     gathered = Term("learner's gathered parameters", learner.gathered)
     return (
         Phase("GPU", "engine starts", engine.requested, engine.least()),
         Phase("GPU", "forward and backward", memory, (both, *learner.step(tokens))),
         Phase("GPU", "optimizer step", memory, (both, *learner.update())),
-        Phase("GPU", "push", memory, (both, Term("engine's weights", engine.weights), *stays, buckets)),
+        Phase("GPU", "push", memory, (both, weights, *stays, buckets)),
         Phase("GPU", "probe", memory, (other, *engine.whole(), *stays, gathered, engine.probe())),
         Phase("GPU", "sampling", memory, (other, *engine.whole())),
     )
@@ -77,9 +79,9 @@ def _node(load: Workload) -> Phase:
     ranks = min(config.learner.num_ranks, cluster.gpus_per_node)
     colocated = config.cluster.colocated
     held = (*(load.learner.parked() if colocated else ()), *load.learner.on_host())
-    terms = [Term(f"{term.name}, {ranks} ranks", ranks * term.num_bytes, term.settings) for term in held]
+    terms = [Term(f"{ranks} × {term.name}", ranks * term.num_bytes, term.settings) for term in held]
     if colocated and config.engine.sleep_level == 1:
         terms.append(Term("weights of sleeping engines", ranks * EngineMemory(load).weights, ("engine.sleep_level",)))
     processes = min(load.gpus, cluster.gpus_per_node) * (2 if colocated else 1)
-    terms.append(Term(f"{processes} processes on GPUs", processes * PROCESS))
+    terms.append(Term(f"{processes} × a process on a GPU", processes * PROCESS))
     return Phase("node", "host memory", cluster.host_memory_gib * GIB, some(terms))
