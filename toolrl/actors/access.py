@@ -87,14 +87,22 @@ def temporary_in(folder: Path) -> Iterator[None]:
 
 def is_open(gcs_address: str) -> bool:
     """Whether the cluster whose head is at `gcs_address` (host:port) answers a client without a token."""
+    return asked(gcs_address) == ""
+
+
+def asked(gcs_address: str) -> str:
+    """Return why who is at `gcs_address` (host:port) does not answer a client without a token, in a word; empty: it does.
+
+    `UNAUTHENTICATED` is the head of a cluster that is its owner's alone; anything else may be nobody.
+    """
     import grpc  # type: ignore[import-untyped] # only this needs it
 
     with grpc.insecure_channel(gcs_address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
             channel.unary_unary(_ASKED_FIRST)(b"", timeout=_PROBE_S)
-        except grpc.RpcError:  # refused, or spoken to in a way that only who belongs there knows
-            return False
-    return True
+        except grpc.RpcError as error:  # refused, or spoken to in a way that only who belongs there knows
+            return str(error.code().name)
+    return ""
 
 
 def warning(gcs_address: str) -> str:

@@ -15,14 +15,13 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from toolrl.monitor.durable import aside_of
-from toolrl.monitor.status import Status
+from toolrl.monitor.status import Status, plain
 
 EVERY_S = 1.0
-MOST_PER_S = 4.0
+MOST_PER_S = 2.0
 END_S = 2.0
 """Longest wait for the last line of a run, on a file system that may answer nobody."""
 
@@ -61,7 +60,7 @@ class StatusFile:
         self._write()
 
     def _write(self) -> None:
-        text = json.dumps(asdict(self._look())) + "\n"
+        text = json.dumps(plain(self._look())) + "\n"
         try:
             _replace(self._path, text)
         except OSError:  # full, read-only or gone: the run itself will say so where it matters

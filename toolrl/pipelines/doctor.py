@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -35,8 +34,8 @@ from toolrl.pipelines.doctoring.standing import (
 RUNS = Path("runs")
 
 
-def doctor(run: Path | None, cluster: str, *, json_wanted: bool, width: int, out: TextIO = sys.stdout, say: Callable[[str], None]) -> int:
-    """Look around, write the report to `out`, and return the exit code. `say` is told progress.
+def doctor(run: Path | None, cluster: str, *, json_wanted: bool, width: int, say: Callable[[str], None], out: TextIO | None = None) -> int:
+    """Look around, write the report to `out` (None: standard output), and return the exit code. `say` is told progress.
 
     Raises RunFolderError where `run` is no run, ConfigError where both are given, PlacementError where the cluster cannot be joined.
     """
@@ -49,14 +48,15 @@ def doctor(run: Path | None, cluster: str, *, json_wanted: bool, width: int, out
 
 def of_machine() -> Report:
     """Return what is to say of this machine."""
-    from toolrl.pipelines.doctoring.head import check_ray  # Ray takes a second
-
     report = Report(f"this machine, {socket.gethostname()}")
     gpus, found = count_gpus(), installed()
     check_stack(report, found, gpus=gpus)
     check_gpus(report, os.environ, found, gpus=gpus)
     check_machine(report, os.environ, runs=RUNS.absolute())
-    check_ray(report, os.environ)
+    if "ray" in found:  # else it was told that it is missing
+        from toolrl.pipelines.doctoring.head import check_ray
+
+        check_ray(report, os.environ)
     return report
 
 

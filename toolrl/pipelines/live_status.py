@@ -11,6 +11,7 @@ import asyncio
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -90,14 +91,14 @@ class Reporter:
         state, engines = self._sources.state(), dict(self._sources.engines())
         (stage, since), age = self._stage, now - monotonic
         self._places.keep({each.actor_id for each in known.values()})
-        busy = [name for _, names in on for name in names]
+        busy = Counter(name for _, names in on for name in names)
         actors = []
         for name, actor in known.items():
             place, role = self._places.of(actor.actor_id), name.rpartition("-")[0]
             up = "starting" if actor.answered is None else "up"
             answered = None if actor.answered is None else actor.answered + age
             condition = str(engines.get(name, up))
-            actors.append(ActorStatus(name, role, condition, place.host, place.node, place.pid, answered, busy.count(name)))
+            actors.append(ActorStatus(name, role, condition, place.host, place.node, place.pid, answered, busy[name]))
         oldest = sorted(on, key=lambda each: each[0].since)[:MOST_WAITS]
         latest = sorted(failed.values(), key=lambda each: each.at, reverse=True)[:MOST_FAILURES]
         return Status(

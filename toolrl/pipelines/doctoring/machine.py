@@ -42,6 +42,8 @@ def room_of(path: Path) -> Room | None:
         found = os.statvfs(path)
     except OSError:
         return None
+    if not found.f_blocks:  # such as /proc
+        return None
     return Room(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
 
 
