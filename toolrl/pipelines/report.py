@@ -16,7 +16,7 @@ from typing import Any
 from toolrl.errors import ConfigError
 from toolrl.monitor.durable import aside_of, replace_text
 from toolrl.pipelines.reporting.groups import GroupIndex
-from toolrl.pipelines.reporting.page import MIB, carry, policy, render
+from toolrl.pipelines.reporting.page import MIB, carry, counted, policy, render
 from toolrl.pipelines.reporting.record import Record, read_records
 from toolrl.pipelines.reporting.served import ServedRuns
 
@@ -71,7 +71,7 @@ def serve_report(paths: Sequence[Path], *, port: int) -> None:
         indexes = [index for index in runs.indexes if index is not None]
         groups, completions = sum(len(index.rows) for index in indexes), sum(index.completions() for index in indexes)
         print(f"{'; '.join(f'{record.name} ({record.state})' for record in runs.records)}")
-        print(f"{groups:,} groups, {completions:,} completions, read in {seconds:.1f} s")
+        print(f"{counted(groups, 'group')}, {counted(completions, 'completion')}, read in {seconds:.1f} s")
         print(f"\nopen it: {address}\n\nonly this machine can; from another: ssh -L PORT:127.0.0.1:PORT. Ctrl-C stops it", flush=True)
 
     serve_site(Site(runs.page, policy(served=True), answers), port=port, ready=ready)
@@ -84,7 +84,13 @@ def index_of(record: Record) -> GroupIndex | None:
 
 def _summary(records: Sequence[Record], target: Path, num_bytes: int, shown: int, total: int) -> str:
     runs = "; ".join(f"{record.name} ({record.state})" for record in records)
-    groups = "no groups (no rollouts)" if not total else f"all {total:,} groups" if shown == total else f"{shown:,} of {total:,} groups"
+    groups = (
+        "no groups (no rollouts)"
+        if not total
+        else f"all of {counted(total, 'group')}"
+        if shown == total
+        else f"{shown:,} of {counted(total, 'group')}"
+    )
     lines = [f"{target}  {num_bytes / MIB:.1f} MiB", f"  {runs}", f"  {groups}", "", f"open it: {target.resolve().as_uri()}"]
     if shown < total:
         lines.append(f"see all: toolrl report {' '.join(str(record.path) for record in records)} --serve")

@@ -12,7 +12,7 @@ from toolrl.pipelines.reporting.record import read_records
 def test_reasons_are_shares_with_correct_first_and_the_seldom_together(with_metrics, monkeypatch):
     monkeypatch.setattr(shapes, "MOST_REASONS", 2)
     found = shapes.reasons_json(read_records([with_metrics()])[0])
-    assert found["names"] == ["correct", "wrong_value", "1 others"]
+    assert found["names"] == ["correct", "wrong_value", "the others"]
     assert found["x"] == [1, 2]
     assert found["columns"] == [[0.125, 0.5], [0.875, 0.0], [0.0, 0.5]]
 

@@ -25,10 +25,12 @@ def lineage(records: Sequence[Record]) -> list[str]:
     for record in records:
         name = f"{record.name}: " if len(records) > 1 else ""
         for each in record.discarded:
-            versions = f"{len(each.versions)} version{'' if len(each.versions) == 1 else 's'} ({_span(each.versions)})"
+            step = "optimizer step" if record.command == "sft" else "version"
+            versions = f"{len(each.versions)} {step}{'' if len(each.versions) == 1 else 's'} ({_span(each.versions)})"
+            completions = f" with {each.completions:,} completions" if each.completions else ""
             found.append(
-                f"{name}{versions} with {each.completions:,} completions that attempt {each.attempt} or one before it had made were "
-                f"discarded when the run went back. They are in discarded/attempt-{each.attempt}, and in nothing on this page."
+                f"{name}{versions}{completions} that attempt {each.attempt} or one before it had made were discarded when the run "
+                f"went back. They are in discarded/attempt-{each.attempt}, and in nothing on this page."
             )
         if record.driver:
             found.append(f"{name}the run is in progress ({record.driver}); this is what it had written when the page was made.")

@@ -29,8 +29,8 @@ from toolrl.pipelines.reporting.groups import GroupIndex, GroupRow
 from toolrl.pipelines.reporting.record import Record
 
 MIB = 1024 * 1024
-GROUPS_BYTES = 12 * MIB
-"""What the groups of a page may take in its file, prompts included: a browser then shows it at once, and a mail takes it."""
+GROUPS_BYTES = 24 * MIB
+"""What the groups of a page may take in its file, prompts included: a browser has such a page ready in under a second."""
 PROBED = 64
 """Groups from whose size the others' is guessed."""
 SCRIPTS = ("vendor/uPlot.iife.min.js", "data.js", "charts.js", "groups.js", "detail.js", "main.js")
@@ -172,6 +172,15 @@ def _code() -> tuple[str, str]:
     return script, style
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "group"), counted(2000, "group")
+    ('1 group', '2,000 groups')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
@@ -192,7 +201,9 @@ def _chosen(records: Sequence[Record], indexes: Index, carried: dict[int, Carrie
         name = f"{record.name}: " if len(records) > 1 else ""
         total, completions = len(index.rows), index.completions()
         if carried is None or len(carried[i].rows) == total:
-            found.append(f"{name}all {total:,} groups of the run, {completions:,} completions.")
+            found.append(
+                f"{name}{'all' if total > 1 else 'the'} {counted(total, 'group')} of the run, {counted(completions, 'completion')}."
+            )
         else:
             found.append(
                 f"{name}{len(carried[i].rows):,} of {total:,} groups are on this page ({carried[i].num_bytes / MIB:.1f} MiB of at most "

@@ -39,7 +39,7 @@ def reasons_json(record: Record) -> dict[str, Any] | None:
     def share(bucket: Sequence[dict[str, Any]], of: Sequence[str]) -> float:
         return round(fmean(sum(line.get(FAMILY + name) or 0.0 for name in of) for line in bucket), 4)
 
-    groups = [*((name, [name]) for name in shown), *([(f"{len(rest)} others", rest)] if rest else [])]
+    groups = [*((name, [name]) for name in shown), *([("the others", rest)] if rest else [])]
     columns = [[share(bucket, of) for bucket in buckets] for _, of in groups]
     return {"x": [bucket[-1]["version"] for bucket in buckets], "per": per, "names": [name for name, _ in groups], "columns": columns}
 

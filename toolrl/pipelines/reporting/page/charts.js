@@ -7,6 +7,7 @@ const HEIGHT = 190;
 const TALL = 340;
 const WHOLE = [1, 2, 5].flatMap((n) => [...Array(9).keys()].map((power) => n * 10 ** power)).sort((a, b) => a - b);
 const DASHES = [[], [6, 4], [2, 3], [10, 4, 2, 4], [1, 2]];
+const BORDERS = ["solid", "dashed", "dotted", "double", "groove"];
 const drawn = new Set();
 const onceSeen = new IntersectionObserver((entries) => {
   for (const entry of entries) {
@@ -71,7 +72,7 @@ function draw(host, spec, reading) {
       },
       axes: [{ ...axis, incrs: WHOLE }, { ...axis, size: 64, values: (_, splits) => splits.map((split) => (split === null ? "" : shown(split))) }],
       cursor: spec.steps ? {} : { sync: { key: "versions", setSeries: false, scales: ["x", null] } },
-      legend: { live: true },
+      legend: { live: true, markers: { dash: (_, i) => BORDERS[(i && series[i - 1].dash) || 0] } },
       series: [{ label: spec.xName, value: (_, value) => shown(value) }, ...series.map(asSeries(spec))],
     },
     [spec.x, ...series.map((each) => each.values)],
@@ -167,8 +168,9 @@ function curves(spec, runs, over) {
       if (!values) return;
       const look = { color: several ? r : c, dash: several ? c : 0, points: curve.points };
       const label = several ? `${run.name}${spec.curves.length > 1 ? `, ${curve.label}` : ""}` : curve.label;
-      const smooth = over > 1 && !curve.points;
-      const columns = smooth ? [{ ...look, label: `${label}, each`, values, faint: true }, { ...look, label, values: smoothed(values, over) }] : [{ ...look, label, values }];
+      const own = { ...look, label, values: curve.points ? values : smoothed(values, over) };
+      const behind = over > 1 && !curve.points && !several;
+      const columns = behind ? [{ ...look, label: `${label}, each`, values, faint: true }, own] : [own];
       series.push(...columns);
       tables.push([run.x, ...columns.map((each) => each.values)]);
     });
