@@ -69,8 +69,8 @@ def of_run(path: Path, say: Callable[[str], None]) -> Report:
     else:
         if not found.ended:
             check_end(found, report)
+            check_versions(found, report)
         check_checkpoints(found, report, say)
-        check_versions(found, report)
     check_room(found, report)
     check_history(found, report)
     return report

@@ -13,17 +13,21 @@ import grpc
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from planted_runs import Actors, dead, driven, driver_process
+from planted_runs import HOST, Actors, dead, driven, driver_process
 
 from toolrl.actors.progress import CALLS
 from toolrl.checkpoint.store import CheckpointStore
+from toolrl.config.load import load
+from toolrl.config.schema import RlConfig
 from toolrl.errors import CheckpointError, DeadlineError, LearnerLostError, PreemptedError
+from toolrl.monitor.rundir import RunFolder
 from toolrl.monitor.status import read_status
 from toolrl.pipelines.doctor import of_run
 from toolrl.pipelines.doctoring.findings import Report, Severity
 from toolrl.pipelines.doctoring.head import check_ray
 from toolrl.pipelines.doctoring.machine import check_machine, check_shared, room_of
 from toolrl.pipelines.doctoring.stack import check_stack, installed
+from toolrl.pipelines.live_status import Sources
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system, which takes root")
 
@@ -295,7 +299,7 @@ def test_of_ranks_that_are_waited_for_the_one_outside_the_collective_is_named_wi
 
 def test_an_engine_that_is_replaced_is_told_with_its_end(tmp_path):
     with in_progress(tmp_path / "run", "engine-0", "engine-1") as (reporter, actors):
-        reporter.follow(reporter._sources.__class__(engines=lambda: {"engine-0": "restarting", "engine-1": "healthy"}))
+        reporter.follow(Sources(engines=lambda: {"engine-0": "restarting", "engine-1": "healthy"}))
         with pytest.raises(LearnerLostError), CALLS.waiting("sampling draw 3", ["engine-0"], actors.handles(), 600, "s"):
             raise LearnerLostError("sampling draw 3: engine-0 has died: SIGKILL")
         reporter.enter("wait_generation")
@@ -332,3 +336,24 @@ def test_checkpoints_are_only_read(tmp_path):
     report = of_run(run, silent)
     assert sorted(path for path in run.rglob("*")) == before
     assert "a resume goes on from version-00000002; unfinished: .tmp-version-00000004" in dict(report.facts)["checkpoints"]
+
+
+def test_a_driver_that_has_just_begun_is_not_blamed_for_the_end_of_the_one_before(tmp_path):
+    dead(tmp_path / "run", LearnerLostError("learner-1 has died"))
+    config = load(RlConfig, ["conf/demo.yaml", f"run.dir={tmp_path / 'run'}", "run.steps=10"])
+    with RunFolder(tmp_path / "run", config):
+        report = of_run(tmp_path / "run", silent)
+    assert not report.wrong, report.findings
+    assert [each.what for each in report.findings] == [f"process {os.getpid()} on {HOST} has just begun"]
+
+
+@pytest.mark.parametrize(("state", "wrong"), [("healthy", False), ("suspect", True)])
+def test_a_health_check_that_came_late_once_is_only_noted(tmp_path, state, wrong):
+    with in_progress(tmp_path / "run", "engine-0") as (reporter, actors):
+        reporter.follow(Sources(engines=lambda: {"engine-0": state}))
+        with pytest.raises(DeadlineError), CALLS.waiting("a health check", ["engine-0"], actors.handles(), 5, "engine.health_timeout_s"):
+            raise DeadlineError("a health check: no answer within 5 s (engine.health_timeout_s) from engine-0; raise")
+        written(tmp_path / "run", lambda status: status.failures and status.actors[0].state == state)
+        report = of_run(tmp_path / "run", silent)
+    assert report.wrong == wrong, report.findings
+    assert {each.culprit for each in report.findings} == {"engine-0"}

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from toolrl.controller.stopwatch import STAGES
-from toolrl.monitor.status import STARTING, ActorStatus, Status, Wait
+from toolrl.monitor.status import ActorStatus, Failure, Status, Wait
 from toolrl.pipelines.doctoring.causes import cause_of
 from toolrl.pipelines.doctoring.findings import Report, ago
 from toolrl.pipelines.doctoring.machine import room_of
@@ -51,6 +51,14 @@ def check_live(found: Standing, report: Report, *, stack_of: Stack = stack) -> N
             "is not there",
             cause="the run has just begun, or an older toolrl drives it",
             next=f"tail {found.path}/metrics.jsonl",
+        )
+        return
+    if status.end is not None or f"process {status.pid} on {status.host}" != found.driver:  # of a driver before this one
+        report.note(
+            "driver",
+            f"{found.driver} has just begun",
+            cause="it reads its checkpoints and inputs before anything starts",
+            next=f"toolrl doctor {found.path} again in a minute",
         )
         return
     here = status.host == socket.gethostname()
@@ -155,7 +163,8 @@ def _waits(found: Standing, status: Status, report: Report, blamed: set[str], st
             continue  # whoever is to blame holds up the others with it
         told |= set(wait.on)
         culprit, evidence = _who(status, wait, stack_of)
-        report.error(
+        tell = report.error if status.stage in STAGES else report.warning  # a large model takes long to load
+        tell(
             culprit,
             f"{wait.what}: no answer for {waited:.0f} s from {', '.join(wait.on)}",
             evidence=[
@@ -203,10 +212,11 @@ def _next(status: Status, culprit: str, wait: Wait) -> str:
 def _failures(found: Standing, status: Status, report: Report, blamed: set[str]) -> None:
     """Tell of failures that the run has got over, and of those that it is getting over now."""
     for each in status.failures:
-        if set(each.on) & blamed or (not each.on and status.stage != STARTING):
-            continue
         cause = cause_of(each.what, run=found.path, resume=found.resume)
-        tell = report.warning if status.written - each.time < FRESH_S else report.note
+        if set(each.on) & blamed or cause.culprit in blamed:
+            continue
+        fresh = status.written - each.time < FRESH_S
+        tell = report.warning if fresh and not _was_late_once(status, each) else report.note
         tell(
             cause.culprit,
             f"failed {ago(status.written - each.time)}{f', {each.times} times' if each.times > 1 else ''}",
@@ -214,6 +224,12 @@ def _failures(found: Standing, status: Status, report: Report, blamed: set[str])
             cause=cause.cause,
             next="the run went on by itself; look again if it comes back",
         )
+
+
+def _was_late_once(status: Status, failure: Failure) -> bool:
+    """Whether a failure is no more than a health check that came late, of an engine that is well."""
+    well = {each.name for each in status.actors if each.state == "healthy"}
+    return failure.what.startswith("a health check") and set(failure.on) <= well
 
 
 def _doing(status: Status, name: str) -> str:
