@@ -60,3 +60,5 @@ def test_the_readme_and_the_front_page_lead_to_every_page():
         reached = {link.partition("#")[0].removeprefix(prefix) for link in pages.links(page)}
         missing = {file.name for file in pages.DOCS.glob("*.md")} - reached - {"index.md"}
         assert not missing, f"{page.name} leads to all pages but {sorted(missing)}"
+        lists = [re.findall(r"\]\(([^)]+)\)", line) for line in page.read_text().splitlines()]
+        assert all(len(leads) == len(set(leads)) for leads in lists), f"{page.name} leads twice to a page in one line"

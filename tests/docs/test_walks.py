@@ -34,11 +34,19 @@ def typed(command):
 
 def test_rows_are_prepared_and_audited_as_your_data_shows(folder, capsys):
     """Each block of a command is followed by what it prints; some of it may be left out."""
-    blocks = [block for block in pages.blocks(YOUR_DATA) if block.language in ("", "text")]
-    for command, shown in ((blocks[0], blocks[1]), (blocks[2], blocks[3])):
+    blocks = [block for block in pages.blocks(YOUR_DATA) if block.language in ("", "text")][:4]
+    for command, shown in zip(blocks[::2], blocks[1::2], strict=True):
         assert typed(command.text) == 0
         printed = {line.rstrip() for line in capsys.readouterr().out.splitlines()}
         assert set(shown.text.splitlines()) <= printed
+
+
+def test_the_configuration_of_the_page_fits_the_machine_it_is_planned_for(folder, capsys):
+    (config,) = [block.text for block in pages.blocks(YOUR_DATA) if block.language == "yaml"]
+    (folder / "mine.yaml").write_text(config)
+    (command,) = [block.text for block in pages.blocks(YOUR_DATA) if block.text.startswith("toolrl plan")]
+    assert typed(command) == 0
+    assert "it fits" in capsys.readouterr().out.splitlines()
 
 
 def test_the_reward_of_the_page_is_sound_on_its_rows(folder, capsys):
