@@ -70,9 +70,18 @@ def test_a_cluster_that_is_none_is_refused(name, told):
         read_cluster(name)
 
 
-@pytest.mark.parametrize("text", ["", "- a\n", "a: b: c\n"])
-def test_a_file_that_holds_no_cluster_is_refused(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "no file of a cluster, which has gpu, nodes, .*; got dict"),
+        ("- a\n", "got list"),
+        ("a: b: c\n", "not readable as YAML"),
+        ("run: {}\nmodel: {}\ndata: {}\nloop: {}\neval: {}\n", "got run, model, data, loop$"),
+    ],
+)
+def test_a_file_that_holds_no_cluster_is_refused_in_a_line(tmp_path, text, told):
     file = tmp_path / "c.yaml"
     file.write_text(text)
-    with pytest.raises(ConfigError, match=r"c\.yaml: "):
+    with pytest.raises(ConfigError, match=told) as refused:
         read_cluster(str(file))
+    assert len(refused.value.problems) == 1

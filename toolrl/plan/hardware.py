@@ -18,6 +18,7 @@ from toolrl.config.yamlfile import read_yaml
 from toolrl.errors import ConfigError
 
 GIB = 2**30
+_SHOWN = 4
 GB = 10**9
 
 
@@ -117,8 +118,9 @@ def read_cluster(name: str) -> Cluster:
         tree = read_yaml(path, resolve=True)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from error
-    if not isinstance(tree, dict) or not tree:
-        raise ConfigError(f"{name}: expected keys of a cluster ({', '.join(_keys())}), got {type(tree).__name__}")
+    if not isinstance(tree, dict) or not set(tree) & set(_keys()):
+        got = ", ".join(map(str, list(tree)[:_SHOWN])) if isinstance(tree, dict) and tree else type(tree).__name__
+        raise ConfigError(f"{name}: no file of a cluster, which has {', '.join(_keys())}; got {got}")
     return _checked(tree, name)
 
 

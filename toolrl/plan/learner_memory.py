@@ -52,8 +52,12 @@ class LearnerMemory:
     @property
     def trained(self) -> int:
         """Parameters that are trained."""
-        rank = self.learner.lora_rank
-        return self.shape.lora(rank, self.learner.lora_targets) if rank else self.shape.parameters
+        return sum(size * count for size, count in self._adapters) if self.learner.lora_rank else self.shape.parameters
+
+    @property
+    def _adapters(self) -> tuple[tuple[int, int], ...]:
+        """Elements and number of LoRA's matrices."""
+        return self.shape.lora(self.learner.lora_rank, self.learner.lora_targets) if self.learner.lora_rank else ()
 
     @property
     def parameters(self) -> int:
@@ -100,7 +104,8 @@ class LearnerMemory:
 
     @property
     def _small_elements(self) -> int:
-        return sum(size * count for size, count in self.shape.sizes if size <= self.learner.persistent_elements)
+        sizes = (*self.shape.sizes, *self._adapters)
+        return sum(size * count for size, count in sizes if size <= self.learner.persistent_elements)
 
     def states(self) -> tuple[Term, ...]:
         """Return what lies on the device between two steps."""
@@ -147,7 +152,7 @@ class LearnerMemory:
         DeepSpeed releases a layer behind its forward pass unless it is used again within `LIVE_ELEMENTS`: on the way to its backward pass
         lie twice the layers above it and twice the head.
         """
-        layer, head = self.shape.layer, self.shape.embedding
+        layer, head = self.shape.layer + sum(size for size, _ in self._adapters), self.shape.embedding
         near = (LIVE_ELEMENTS - 2 * head - layer) / (2 * layer)  # layers above the lowest that is kept
         kept = min(int(near) + 1, self.shape.layers) if near >= 0 else 0
         small = self._small_elements / self.shape.layers  # all but a few of them lie in layers
@@ -155,8 +160,10 @@ class LearnerMemory:
 
     @property
     def gathered(self) -> float:
-        """Bytes of the parameters that lie gathered while the head is computed: the head, and layers that wait for their backward pass."""
-        return self.gathered_layers + self.width * self.shape.embedding
+        """Bytes of the parameters that lie gathered while the head is computed: the head, and what waits for its backward pass."""
+        shape = self.shape
+        waits = not shape.tied and 2 * (shape.body + shape.embedding) < LIVE_ELEMENTS  # the input embedding of a small model
+        return self.gathered_layers + self.width * shape.embedding * (1 + waits)
 
     def kept_per_token(self) -> float:
         """Bytes that each token leaves in each layer until its backward pass: only the layer's input where the rest is made again."""

@@ -107,11 +107,11 @@ class Shape:
         """Elements of the keys and values of one token in all layers."""
         return 2 * self.layers * self.key_value
 
-    def lora(self, rank: int, targets: str) -> int:
-        """Return the parameters of LoRA's matrices of `rank` beside the targets, as `learner.lora_targets` names them."""
+    def lora(self, rank: int, targets: str) -> tuple[tuple[int, int], ...]:
+        """Return elements and number of LoRA's matrices of `rank` beside the targets, as `learner.lora_targets` names them."""
         named = {name.strip().rpartition(".")[2] for name in targets.split(",")}
         beside = [shape for name, shape in self.linears.items() if targets == "all-linear" or name in named]
-        return self.layers * rank * sum(map(sum, beside))
+        return tuple((rank * width, self.layers) for shape in beside for width in shape)
 
 
 def shape_of(path: str) -> Shape:
