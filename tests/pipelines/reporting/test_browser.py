@@ -145,6 +145,17 @@ def test_all_of_a_run_is_served_to_the_browser_until_it_is_stopped(browser, with
         assert server.wait(20) == 130
 
 
+def test_every_chart_is_drawn_seen_or_not_and_again_where_points_are_averaged(opened, with_metrics):
+    page = opened(with_metrics())
+    charts = page.locator(".plot").count()
+    expect(page.locator(".plot canvas")).to_have_count(charts)
+    page.select_option("#smooth", "5")
+    expect(page.locator(".plot canvas")).to_have_count(charts)
+    expect(page.locator("#first-chart tr.raw")).to_have_count(1)
+    page.select_option("#metric", "loop/step_s")
+    expect(page.locator("#chosen-charts .plot canvas")).to_have_count(1)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(opened, with_metrics, scheme):
     page = opened(with_metrics(), color_scheme=scheme)

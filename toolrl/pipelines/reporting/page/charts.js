@@ -1,4 +1,4 @@
-// Charts, drawn by uPlot when they come into view. Each has a name, a reading by arrow keys, and a table that says the same.
+// Charts, drawn by uPlot when they come into view, the others when there is time. Each has a name, a reading by arrow keys, and a table that says the same.
 "use strict";
 
 const COLORS = 10;
@@ -9,14 +9,23 @@ const WHOLE = [1, 2, 5].flatMap((n) => [...Array(9).keys()].map((power) => n * 1
 const DASHES = [[], [6, 4], [2, 3], [10, 4, 2, 4], [1, 2]];
 const BORDERS = ["solid", "dashed", "dotted", "double", "groove"];
 const drawn = new Set();
-const onceSeen = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    if (entry.isIntersecting) {
-      onceSeen.unobserve(entry.target);
-      entry.target.draw();
-    }
-  }
-}, { rootMargin: "200px" });
+const waiting = new Set();
+const onceSeen = new IntersectionObserver((entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => drawNow(entry.target)), { rootMargin: "200px" });
+
+function drawNow(plot) {
+  onceSeen.unobserve(plot);
+  if (waiting.delete(plot)) plot.draw();
+}
+
+// Draws what nobody has seen yet while the browser has nothing to do, so that the page keeps its length when it is scrolled.
+function drawWhenIdle() {
+  requestIdleCallback(() => {
+    const [next] = waiting;
+    if (!next) return;
+    drawNow(next);
+    drawWhenIdle();
+  });
+}
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const color = (number) => css(`--c${(number % COLORS) + 1}`);
@@ -45,6 +54,7 @@ function chart(host, spec) {
   );
   plot.draw = () => draw(plot, spec, reading);
   host.append(figure);
+  waiting.add(plot);
   onceSeen.observe(plot);
   return figure;
 }
@@ -52,6 +62,7 @@ function chart(host, spec) {
 function remove(figure) {
   const plot = figure.querySelector(".plot");
   onceSeen.unobserve(plot);
+  waiting.delete(plot);
   if (plot.chart) {
     drawn.delete(plot.chart);
     plot.chart.destroy();

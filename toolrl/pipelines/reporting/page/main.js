@@ -7,7 +7,10 @@ async function main() {
   const start = await block("start");
   Object.assign(rules, start.rules);
   const runs = start.runs;
-  offerSmoothing(runs, () => drawCurves(start, runs));
+  offerSmoothing(runs, () => {
+    drawCurves(start, runs);
+    drawWhenIdle();
+  });
   offerMetrics(start, runs);
   drawCurves(start, runs);
   drawHistograms(start.histograms);
@@ -20,6 +23,7 @@ async function main() {
   requestAnimationFrame(() => setTimeout(() => {
     performance.mark("ready");
     document.documentElement.dataset.ready = "yes";
+    drawWhenIdle();
   }));
 }
 
