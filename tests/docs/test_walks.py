@@ -1,5 +1,6 @@
 """What the pages show was printed by what they tell to type."""
 
+import json
 import re
 import runpy
 import shlex
@@ -39,6 +40,11 @@ def test_rows_are_prepared_and_audited_as_your_data_shows(folder, capsys):
         assert typed(command.text) == 0
         printed = {line.rstrip() for line in capsys.readouterr().out.splitlines()}
         assert set(shown.text.splitlines()) <= printed
+
+
+def test_the_row_that_is_explained_is_the_first_of_the_file(folder):
+    (row,) = [block.text for block in pages.blocks(YOUR_DATA) if block.language == "json"]
+    assert json.loads(row) == json.loads((folder / "rows.jsonl").read_text().splitlines()[0])
 
 
 def test_the_configuration_of_the_page_fits_the_machine_it_is_planned_for(folder, capsys):
