@@ -5,13 +5,13 @@ from pathlib import Path
 from toolrl.pipelines.launching.folders import file_system, private_folders
 
 MOUNTS = """\
-/dev/vda / ext4 rw 0 0
 tmpfs /dev/shm tmpfs rw 0 0
 tmpfs /mnt/fast tmpfs rw 0 0
 server:/home /home nfs4 rw 0 0
 fs@tcp:/scratch /scratch lustre rw 0 0
 /dev/vdb /home/local xfs rw 0 0
 srv:/a /mnt/two\\040words nfs rw 0 0
+/dev/vda / ext4 rw 0 0
 """
 
 
