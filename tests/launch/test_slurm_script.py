@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "launch" / "slurm.sbatch"
-WAIT_S = 20
+WAIT_S = 60
 
 RAY = """
 case $1 in
@@ -48,9 +48,9 @@ PROGRAMS = {
 
 
 class Job:
-    """The script, started on `nodes` nodes with short deadlines."""
+    """The script, started on `nodes` nodes."""
 
-    def __init__(self, folder, nodes, **settings):
+    def __init__(self, folder, nodes, start_s, **settings):
         self.folder = folder
         for name, body in PROGRAMS.items():
             path = folder / name
@@ -58,7 +58,7 @@ class Job:
             path.chmod(0o755)
         (folder / "state").write_text("RUNNING\n")
         script = folder / "job.sbatch"
-        script.write_text(SCRIPT.read_text().replace("BIN=.venv/bin", f"BIN={folder}").replace("START_S=600", "START_S=1"))
+        script.write_text(SCRIPT.read_text().replace("BIN=.venv/bin", f"BIN={folder}").replace("START_S=600", f"START_S={start_s}"))
         slurm = {"SLURM_JOB_ID": f"{os.getpid()}", "SLURM_NNODES": str(nodes), "SLURM_CPUS_PER_TASK": "7", "SLURMD_NODENAME": "a"}
         self.files = Path(f"/tmp/toolrl-{os.getpid()}")
         self.process = subprocess.Popen(
@@ -84,8 +84,8 @@ class Job:
 def job(tmp_path):
     started = []
 
-    def start(nodes=1, **settings):
-        started.append(Job(tmp_path, nodes, **settings))
+    def start(nodes=1, start_s=600, **settings):
+        started.append(Job(tmp_path, nodes, start_s, **settings))
         return started[0]
 
     yield start
@@ -159,7 +159,7 @@ def test_a_head_that_does_not_start_ends_the_job_with_a_message(job):
 
 
 def test_nodes_that_do_not_come_end_the_job_at_a_deadline(job):
-    run = job(nodes=2, NO_WORKERS="1")
+    run = job(nodes=2, start_s=1, NO_WORKERS="1")
     code, err = run.ends()
     assert code == 1
     assert "no Ray on 2 nodes within" in err
