@@ -19,11 +19,11 @@ pytestmark = MARKS
 STEPS = 12
 CUT_AT = 3
 SETTINGS = (
-    "conf/demo.yaml", f"run.steps={STEPS}", "engine.num=2", "engine.threads=1", "loop.max_staleness=1", "loop.prompts_per_batch=8",
-    "sampling.n=4", "eval.prompts=8", "weights.timeout_s=10", "engine.health_every_s=2", "engine.health_timeout_s=10",
-    "engine.start_timeout_s=60", "engine.max_restarts=1",
+    "conf/demo.yaml", f"run.steps={STEPS}", "engine.num=2", "engine.cpus=2", "engine.threads=1", "loop.max_staleness=1",
+    "loop.prompts_per_batch=8", "sampling.n=4", "eval.prompts=8", "weights.timeout_s=10", "engine.health_every_s=2",
+    "engine.health_timeout_s=10", "engine.start_timeout_s=120", "engine.max_restarts=1",
 )  # fmt: skip
-NODES = {"head_cpus": 2, "worker_cpus": 1}
+NODES = {"head_cpus": 3, "worker_cpus": 2}
 """One engine has room on the second, nothing else; the other one, the ranks and the reward workers fill the first."""
 
 
@@ -49,6 +49,7 @@ def test_the_run_ends_without_the_engine_of_a_node_that_was_cut_off(nodes, tmp_p
     while driver.poll() is None and max(versions(run), default=0) < CUT_AT:
         assert time.monotonic() < end, log.read_text()
         threading.Event().wait(0.05)
+    assert driver.poll() is None, log.read_text()
     assert any("EngineCore" in line for line in nodes.processes(nodes.worker))
     nodes.cut()
     assert driver.wait(400) == 0, log.read_text()
