@@ -26,9 +26,13 @@ ALLOWED = re.compile(r"\x1b\[(?:\d+(?:;\d+)*)?m|\x1b\[H|\x1b\[\?(?:25|1049)[hl]|
 """Colours, the beginning of the screen, the cursor hidden and shown, the other screen; and text."""
 
 
+EVIL = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] \x9b31m\r\u202e \b"
+
+
 @pytest.fixture
-def run(make_run):
-    path = make_run()
+def run(make_run, weather):
+    hostile = (EVIL, weather.completion('[{"name": "fore\\u001b[31mcast", "arguments": {"ci\\nty": "\\u001b[2J"}}]'))
+    path = make_run([*weather.groups, (2, 7, weather.prompt, hostile)])
     sink = JsonlSink(path / "metrics.jsonl", lambda: 1000.0)
     for version in range(3):
         sink.write(version, {"reward/mean": version / 10, "loop/step_s": 2.0, "loop/learner_s": 1.0})
@@ -111,8 +115,9 @@ def test_a_person_watches_walks_through_groups_and_leaves(terminal, run):
     first = shown.until("? help")
     assert SHOWN.search(first)
     assert "version 2/" in plain(first)
-    shown.press("n")
-    assert "1.0 wrong_value" in plain(shown.until("1.0 wrong_value"))
+    for key, title in (("n", "7.0 no_think"), ("\x1b[C", "7.1 "), ("\x1b[B", "1.0 wrong_value")):
+        shown.press(key)
+        shown.until(title)
     shown.press("f?")
     shown.until("only groups with a wrong completion")
     shown.press("?")
@@ -173,7 +178,7 @@ def test_json_is_one_line(run, capsys):
     assert json.loads(out)["version"] == 2
 
 
-@pytest.mark.parametrize(("name", "message"), [("nowhere", "no such folder"), (".", "holds no run"), ("file", "no such folder")])
+@pytest.mark.parametrize(("name", "message"), [("nowhere", "no such folder"), (".", "holds no run"), ("file", "not a folder")])
 def test_what_is_no_run_ends_with_2(tmp_path, capsys, name, message):
     (tmp_path / "file").write_text("")
     assert main(["watch", str(tmp_path / name)]) == 2

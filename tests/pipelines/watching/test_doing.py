@@ -55,7 +55,7 @@ def test_a_status_says_the_stage_and_what_is_waited_for(with_status, status):
     wait = Wait("training a batch", ("learner-0", "learner-1"), since=1998.0, deadline_s=600.0, setting="learner.step_timeout_s")
     state = doing(with_status(replace(status, waits=(wait,))), 2001.0, 0.0)
     assert state.state == "running"
-    expected = "training the batch for 3s; 4 draws sampling; waits 2s of 10m 00s for training a batch (learner-0, learner-1)"
+    expected = "training the batch for 3s; sampling 4; waits 2s of 10m 00s for training a batch (learner-0, learner-1)"
     assert state.told == expected
 
 

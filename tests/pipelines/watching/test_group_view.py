@@ -10,22 +10,26 @@ def browser_of(run):
 
 
 def test_a_line_has_draw_version_verdicts_reasons_and_prompt(rl_run, drawn):
-    lines = drawn(group_list(browser_of(rl_run()), 5, ""))
+    lines = drawn(group_list(browser_of(rl_run()), 80, 5, ""))
     assert lines[0].split() == ["▶", "8", "v2", "✓✗✗✗", "1/4", "2", "unexpected_call,", "1", "no_think", "small", "talk"]
     assert lines[1].split() == ["1", "v1", "✗✗✗✗", "0/4", "4", "wrong_value", "weather"]
 
 
 def test_large_groups_are_counted(rl_run, weather, drawn):
     run = rl_run([(1, 0, weather.prompt, (weather.texts.right, weather.texts.wrong) * 10)])
-    assert drawn(group_list(browser_of(run), 5, ""))[0].split()[3] == "10/20"
+    assert drawn(group_list(browser_of(run), 80, 5, ""))[0].split()[3] == "10/20"
 
 
 def test_groups_that_were_replaced_say_so(rl_run, drawn):
-    assert "not trained" in drawn(group_list(browser_of(rl_run(dropped=(1,))), 5, ""))[1]
+    assert "not trained" in drawn(group_list(browser_of(rl_run(dropped=(1,))), 80, 5, ""))[1]
 
 
 def test_the_verdicts_stay_whole_where_there_is_little_room(rl_run, drawn):
-    assert "✓✗✗✗ 1/4" in drawn(group_list(browser_of(rl_run()), 5, ""), 40)[0]
+    browser = browser_of(rl_run())
+    for width in (22, 30, 52):
+        lines = drawn(group_list(browser, width, 5, ""), width)
+        assert lines[0].startswith("▶ 8  v2  ✓✗✗✗ 1/4")
+        assert max(map(len, lines)) <= width
 
 
 def test_a_completion_of_the_wrong_form_is_shown_where_it_breaks(rl_run, weather, drawn):

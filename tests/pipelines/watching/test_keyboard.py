@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from toolrl.pipelines.watching import keyboard as keyboard_module
 from toolrl.pipelines.watching.keyboard import Keyboard, keys_of
 
 
@@ -36,9 +37,11 @@ def test_other_sequences_are_no_keys(pressed):
 
 
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt, SystemExit])
-def test_the_terminal_is_as_it_was_however_it_ends(terminal, error):
+def test_the_terminal_is_as_it_was_however_it_ends(terminal, monkeypatch, error):
     _, theirs = terminal
-    before, handlers = termios.tcgetattr(theirs), [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)]
+    before = termios.tcgetattr(theirs)
+    monkeypatch.setattr(keyboard_module, "_ENDING", (signal.SIGUSR1,))
+    own = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     try:
         with Keyboard(theirs):
             assert not termios.tcgetattr(theirs)[3] & (termios.ECHO | termios.ICANON)
@@ -48,7 +51,7 @@ def test_the_terminal_is_as_it_was_however_it_ends(terminal, error):
     except (ValueError, KeyboardInterrupt, SystemExit) as raised:
         assert type(raised) is error  # noqa: PT017 there is none where none was raised
     assert termios.tcgetattr(theirs) == before
-    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)] == handlers
+    assert signal.signal(signal.SIGUSR1, own) == signal.SIG_IGN
 
 
 def test_sigterm_ends_it_as_an_error_would(terminal):

@@ -6,6 +6,7 @@ import pytest
 
 from toolrl.monitor.status import Failure
 from toolrl.pipelines.watching import sections
+from toolrl.pipelines.watching.doing import Doing
 from toolrl.pipelines.watching.watched import WatchedRun
 
 
@@ -62,3 +63,11 @@ def test_the_same_in_one_line(run):
 def test_figures_are_those_of_the_newest_line_and_the_newest_measurement(run):
     run.seen.heldout = {"version": 1, "heldout/reward": 0.5, "heldout/stderr": 0.05}
     assert sections.figures(run).plain == "reward 0.200 · held out 0.500 ± 0.050 (version 1) · tokens/s 1,000"
+
+
+def test_an_error_has_several_lines_and_no_more_than_it_may():
+    state = Doing("failed", "bold red", "engine-0 has died: " + "x" * 40)
+    assert [line.plain for line in sections.told(state, 30, 5)] == ["failed · engine-0 has died: xx", "x" * 30, "x" * 8]
+    two = sections.told(state, 30, 2)
+    assert [line.plain for line in two] == ["failed · engine-0 has died: xx", "x" * 38]
+    assert all(line.overflow == "ellipsis" for line in two)  # so that the last says that there is more

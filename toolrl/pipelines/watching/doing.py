@@ -74,7 +74,7 @@ def _of_status(run: WatchedRun, status: Status, now: float, clock: float) -> Doi
         told = f"its status was last written {duration(silent_s)} ago while {stage}; process {status.pid} on {status.host}"
         return Doing("silent: killed?", BAD, told)
     parts = [f"{stage} for {duration(max(0.0, status.written - status.since))}"]
-    parts += [f"{status.sampling} draws sampling" if status.sampling else "", f"{status.scoring} groups scoring" if status.scoring else ""]
+    parts += [f"sampling {status.sampling}" if status.sampling else "", f"scoring {status.scoring}" if status.scoring else ""]
     for wait in status.waits[:1]:
         on = f" ({', '.join(wait.on[:4])}{', …' if len(wait.on) > 4 else ''})" if wait.on else ""
         limit = f" of {duration(wait.deadline_s)}" if wait.deadline_s else ""

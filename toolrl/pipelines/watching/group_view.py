@@ -21,6 +21,10 @@ from toolrl.types import Reason
 
 MARKS_SHOWN = 16
 """Completions of a group whose verdicts a line shows one by one."""
+GAP = 2
+"""Columns between two cells."""
+LEAST = 6
+"""Columns below which a reason or a prompt is not worth beginning."""
 REASONS = 3
 """Column of the reasons."""
 TURN_LINES = 2
@@ -34,8 +38,8 @@ def groups_title(browser: Browser) -> Text:
     return title.append("" if browser.place.key is None else " (↑ leads to the newest)", style=DIM)
 
 
-def group_list(browser: Browser, lines: int, none_yet: str) -> RenderableType:
-    """Return up to so many groups, the current one marked."""
+def group_list(browser: Browser, width: int, lines: int, none_yet: str) -> RenderableType:
+    """Return up to so many groups in lines of so many columns, the current one marked."""
     try:
         found, here = browser.around(lines), browser.current()
     except RunFolderError as error:
@@ -43,13 +47,24 @@ def group_list(browser: Browser, lines: int, none_yet: str) -> RenderableType:
     if here is None:
         return plain("no group with a wrong completion in the newest versions" if browser.place.wrong_only else none_yet, DIM)
     rows = [_row(line, line.key == here.key) for line in found]
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for column in range(len(rows[0])):
-        whole = max(row[column].cell_len for row in rows) if column < REASONS else None  # a long reason must not push out the verdicts
-        table.add_column(no_wrap=True, overflow="ellipsis", min_width=whole)
+    table = Table.grid(padding=(0, GAP, 0, 0))
+    for columns in _widths(rows, width):
+        table.add_column(no_wrap=True, overflow="ellipsis", width=columns)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*row[: len(table.columns)])
     return table
+
+
+def _widths(rows: Sequence[Sequence[Text]], width: int) -> list[int]:
+    """Return the columns of each cell: those before the reasons are whole, and of the others those for which there is some room."""
+    whole = [max(row[i].cell_len for row in rows) for i in range(len(rows[0]))]
+    widths, room = whole[:REASONS], width - sum(whole[:REASONS]) - REASONS * GAP
+    for wanted in whole[REASONS:]:
+        if room < min(wanted, LEAST):
+            break
+        widths.append(min(wanted, room))
+        room -= widths[-1] + GAP
+    return widths
 
 
 def _row(line: GroupLine, current: bool) -> tuple[Text, ...]:

@@ -29,7 +29,9 @@ HIGH = 34
 """Lines from which stages and actors have a line each, and curves a second row further up."""
 LOW = 16
 """Lines below which there is no room for curves."""
-PAGE_GROUPS = 10
+NOTICES, TOLD_LINES = 3, 3
+"""Lines for what a person must know, and for what the run does."""
+PAGE_GROUPS, PAGE_TOLD_LINES = 10, 40
 KEYS = (("q", "quit"), ("↑↓ p n", "groups"), ("←→", "completions"), ("f", "wrong only"), ("?", "help"))
 HELP = """
   q          quit; so does Ctrl-C
@@ -58,10 +60,9 @@ class Moment:
 
 def screen(run: WatchedRun, browser: Browser, moment: Moment, width: int, height: int, *, help_shown: bool = False) -> RenderableType:
     """Return the whole screen."""
-    notices = sections.notices(run)[-3:] if height >= LOW else []
-    top = Group(*_top(run, moment), *notices)
-    parts = [Layout(top, size=3 + len(notices))]
-    room = height - 4 - len(notices)
+    top = [*_top(run, moment, width, TOLD_LINES if height >= LOW else 1), *(sections.notices(run)[-NOTICES:] if height >= LOW else [])]
+    parts = [Layout(Group(*top), size=len(top))]
+    room = height - len(top) - 1
     if help_shown:
         parts.append(Layout(Group(ruled(plain("keys", PLAIN)), Text(HELP))))
     elif height < LOW:
@@ -81,16 +82,17 @@ def screen(run: WatchedRun, browser: Browser, moment: Moment, width: int, height
 
 def page(run: WatchedRun, browser: Browser, moment: Moment, width: int) -> RenderableType:
     """Return the parts one below the other, each as long as it is."""
-    parts: list[RenderableType] = [*_top(run, moment), *sections.notices(run)]
+    parts: list[RenderableType] = [*_top(run, moment, width, PAGE_TOLD_LINES), *sections.notices(run)]
     parts += [Text(), ruled(plain("curves", PLAIN)), sections.curves(run, width, 20, 2)]
     parts += [ruled(plain("a step", PLAIN)), sections.stages(run, 40)]
     parts += [ruled(plain("actors", PLAIN)), *sections.actors(run, moment.now)]
-    parts += [ruled(group_view.groups_title(browser)), group_view.group_list(browser, PAGE_GROUPS, _none_yet(run))]
+    parts += [ruled(group_view.groups_title(browser)), group_view.group_list(browser, width, PAGE_GROUPS, _none_yet(run))]
     return Group(*parts, group_view.detail(browser, width, 40))
 
 
-def _top(run: WatchedRun, moment: Moment) -> tuple[RenderableType, ...]:
-    return sections.header(run, doing(run, moment.now, moment.clock)), sections.figures(run)
+def _top(run: WatchedRun, moment: Moment, width: int, most: int) -> list[Text]:
+    state = doing(run, moment.now, moment.clock)
+    return [sections.header(run, state), *sections.told(state, width, most), sections.figures(run)]
 
 
 def _states(run: WatchedRun, moment: Moment, width: int, height: int) -> RenderableType:
@@ -110,12 +112,12 @@ def _groups(run: WatchedRun, browser: Browser, width: int, height: int) -> Layou
     title = ruled(group_view.groups_title(browser))
     if width >= WIDE:
         of_list = width * 2 // 5
-        listed = Group(title, group_view.group_list(browser, height - 1, _none_yet(run)))
+        listed = Group(title, group_view.group_list(browser, of_list - 2, height - 1, _none_yet(run)))
         beside = group_view.detail(browser, width - of_list, height)
         part.split_row(Layout(Padding(listed, (0, 2, 0, 0)), size=of_list), Layout(beside))
         return part
     of_list = max(3, height * 2 // 5)
-    listed = Group(title, group_view.group_list(browser, of_list - 1, _none_yet(run)))
+    listed = Group(title, group_view.group_list(browser, width, of_list - 1, _none_yet(run)))
     part.split_column(Layout(listed, size=of_list), Layout(group_view.detail(browser, width, height - of_list)))
     return part
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from toolrl.monitor.lines import Line
 from toolrl.monitor.status import ActorStatus
 from toolrl.monitor.supervised_console import duration
+from toolrl.pipelines.review.page import pieces, printable
 from toolrl.pipelines.watching.doing import BAD, PLAIN, Doing, left_s
 from toolrl.pipelines.watching.panels import PANELS, Panel
 from toolrl.pipelines.watching.plots import plot
@@ -40,19 +41,23 @@ WELL = frozenset(("healthy", "up"))
 """States of an actor that need no attention."""
 
 
-def header(run: WatchedRun, state: Doing) -> Table:
-    """Return two lines: which run and how far, and what it does."""
+def header(run: WatchedRun, state: Doing) -> Text:
+    """Return in a line which run it is, and how far."""
     steps, version = run.steps, run.version
     share = f" ({version / steps:.0%})" if version is not None and steps else ""
     left = left_s(run)
     facts = [plain(f"toolrl {run.kind}", PLAIN), plain(f"version {number(version, '')}/{steps}{share}", PLAIN)]
     facts.append(plain(f"attempt {len(run.attempts)}" if len(run.attempts) > 1 else "", PLAIN))
     facts.append(plain(f"about {duration(left)} to go" if left is not None and state.state == "running" else ""))
-    table = Table.grid(expand=True)
-    table.add_column(no_wrap=True, ratio=1)
-    table.add_row(joined([*facts, plain(run.path, DIM)]))
-    table.add_row(joined([plain(state.state, state.style), plain(state.told)]))
-    return table
+    return joined([*facts, plain(run.path, DIM)])
+
+
+def told(state: Doing, width: int, most: int) -> list[Text]:
+    """Return what it does in as many lines as that needs, at most so many."""
+    *whole, last = list(pieces(printable(f"{state.state} · {state.told}"), width))[: most + 1]
+    lines = [plain(line) for line in ([*whole, last] if len(whole) < most else [*whole[:-1], whole[-1] + last])]
+    lines[0].stylize(state.style, 0, len(state.state))
+    return lines
 
 
 def figures(run: WatchedRun) -> Text:

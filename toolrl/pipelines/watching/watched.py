@@ -80,10 +80,11 @@ class WatchedRun:
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        remedy = "give the run.dir of a `toolrl rl` or `toolrl sft`"
         if not path.is_dir():
-            raise RunFolderError(f"{path}: no such folder; give the run.dir of a `toolrl rl` or `toolrl sft`")
+            raise RunFolderError(f"{path}: {'not a folder' if path.exists() else 'no such folder'}; {remedy}")
         if not (path / CONFIG).is_file():
-            raise RunFolderError(f"{path}: holds no run (no {CONFIG}); give the run.dir of a `toolrl rl` or `toolrl sft`")
+            raise RunFolderError(f"{path}: holds no run (no {CONFIG}); {remedy}")
         self.path = path
         self.config = _settings(path / CONFIG)
         self.kind = _kind(path / CONFIG, self.config)
