@@ -398,8 +398,18 @@ PARTS = [
     ("save", 3, CheckpointError, "store, saving version 3"),
     ("log", 2, RunError, "rollout log, writing version 2"),
     ("log", 8, RunError, "rollout log, writing version 8"),
+    ("did", 3, RolloutError, "engines, saying what they did"),
     ("metrics", 3, RunError, "metrics sink, writing version 3"),
 ]
+
+
+def test_what_engines_did_is_asked_once_it_is_done_evaluation_included():
+    world = World()
+    train(world, eval_every=2)
+    asked = [i for i, (what, _) in enumerate(world.journal) if what == "did"]
+    assert len(asked) == len(world.sink.rows)
+    for i in asked:
+        assert world.journal[i + 1][0] == "metrics"
 
 
 @pytest.mark.parametrize("staleness", [0, 3])
@@ -487,6 +497,9 @@ class Altered:
 
     async def score(self, group):
         return dataclasses.replace(await self.part.score(group), **self.changes)
+
+    async def metrics(self):
+        return await self.part.metrics()
 
 
 @pytest.mark.parametrize("changes", [{"completion_tokens": (1, 1, 1)}, {"draw": 1}])

@@ -1,10 +1,68 @@
 """Weights & Biases without an account or a network."""
 
+import json
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from toolrl.monitor.rollouts import SCHEMA
+from toolrl.monitor.tables import CHECKSUMS
 from toolrl.monitor.wandb_sink import WandbSink
 
 pytest.importorskip("wandb")
+
+
+def rollout(folder):
+    """A file of two groups of two completions."""
+    folder.mkdir()
+    row = dict.fromkeys(SCHEMA.names) | {
+        "version": 2,
+        "attempt": 1,
+        "trained": True,
+        "engine": "engine-0",
+        "path": "",
+        "expected": "",
+        "got": "",
+    }
+    row |= {"format_right": True, "content_right": True, "num_tokens": 3, "finish_reason": "stop", "oldest_version": 1, "reason": "correct"}
+    rows = [
+        row | {"draw": draw, "sample": sample, "prompt_id": f"p{draw}", "text": f"said {draw}.{sample}", "reward": 1.0}
+        for draw in (7, 8)
+        for sample in (0, 1)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "version-000002.parquet", **CHECKSUMS)
+
+
+@pytest.mark.stack  # starts wandb's own service process
+def test_samples_configuration_and_artefacts_are_logged(tmp_path, monkeypatch):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run = tmp_path / "run"
+    run.mkdir()
+    sink = WandbSink(run, project="toolrl", mode="offline", config={"run": {"steps": 2}, "monitor": {"wandb": "offline"}})
+    sink.write(1, {"reward/mean": 0.5})
+    rollout(run / "rollouts")
+    sink.write(2, {"reward/mean": 0.5, "heldout/reward": 0.75})
+    for name in ("checkpoints/version-00000001", "checkpoints/version-00000002", "final"):
+        (run / name).mkdir(parents=True)
+        (run / name / "weights.safetensors").write_text("weights")
+    sink.close()
+    (table,) = run.glob("wandb/offline-run-*/files/media/table/samples_*.table.json")
+    told = json.loads(table.read_text())
+    assert [dict(zip(told["columns"], row, strict=True))["text"] for row in told["data"]] == ["said 7.0", "said 8.0"]
+    (path,) = run.glob("wandb/offline-run-*/*.wandb")
+    run_id = (run / "wandb" / "run-id").read_text()
+    wanted = [f"checkpoint-{run_id}".encode(), (run / "checkpoints/version-00000002/weights.safetensors").as_uri().encode()]
+    wanted += [f"model-{run_id}".encode(), (run / "final/weights.safetensors").as_uri().encode()]
+    wanted.append(json.dumps({"steps": 2}, separators=(",", ":")).encode())
+    end = time.monotonic() + 20  # wandb's service writes on for a moment after it has said that it has finished
+    while (missing := [each for each in wanted if each not in path.read_bytes()]) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not missing
+    assert b"version-00000001" not in path.read_bytes()
 
 
 @pytest.mark.stack  # starts wandb's own service process

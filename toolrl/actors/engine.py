@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from toolrl.actors.gauges import Live, Reading
 from toolrl.actors.wait import one
 from toolrl.errors import RolloutError, RunError, WeightSyncError
+from toolrl.monitor.trace import SPANS, Span
 from toolrl.rollout.settings import EngineSettings
 from toolrl.types import Draw, Group, GroupRef, Sampling, WeightVersion
 from toolrl.weights.manifest import LoadReport
@@ -56,11 +57,22 @@ class EngineActor:
         """Sample one draw. Two results: what the controller holds, and the group for the object store."""
         start = time.monotonic()
         group = await self._engine.sample(draw, sampling)
-        return group.ref(None, engine=self._name, sample_s=time.monotonic() - start), group
+        ref = group.ref(None, engine=self._name, sample_s=time.monotonic() - start)
+        tokens = sum(ref.completion_tokens)
+        oldest = min(ref.oldest)
+        SPANS.add(f"sample draw {draw.number}", ref.sample_s, draw=draw.number, version=oldest, prompt=ref.prompt_id, tokens=tokens)
+        return ref, group
 
     async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a control method of the engine."""
-        return await getattr(self._engine, method)(*arguments, **options)
+        if method == "health":
+            return await self._engine.health()
+        with SPANS.span(method):
+            return await getattr(self._engine, method)(*arguments, **options)
+
+    async def spans(self, since: float) -> list[Span]:
+        """Return what the engine did since a time, seconds since 1970."""
+        return SPANS.since(since)
 
     async def metrics(self) -> dict[str, float]:
         """Return what the engine did since the last call."""

@@ -65,6 +65,11 @@ class LearnerGroup:
         ((host, port),) = await self._gather(what, asked, deadline_s, setting)
         await self._all(what, "setup", host, port, timeout_s=deadline_s, setting=setting)
 
+    @property
+    def actors(self) -> Mapping[str, Any]:
+        """The actors of the ranks, by name."""
+        return self._ranks
+
     def kill(self) -> None:
         """End every rank."""
         for actor in self._ranks.values():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from toolrl.actors.engine import EngineHandle
 from toolrl.actors.gauges import Reading
@@ -115,6 +116,11 @@ class EnginePool:
             "engine/replaced": float(self._supervisor.replaced if self._supervisor else 0),
             "engine/redrawn": float(redrawn),
         }
+
+    @property
+    def actors(self) -> Mapping[str, Any]:
+        """The actors of the engines that are present, by name."""
+        return {engine.name: engine.actor for engine in self._members.present}
 
     def readings(self) -> list[Reading]:
         """Return how each engine stands, for Prometheus; may be called from another thread."""

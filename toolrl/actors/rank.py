@@ -23,6 +23,7 @@ from toolrl.checkpoint.files import Seals, seal
 from toolrl.errors import CheckpointError, LearnerError, LearnerLostError
 from toolrl.learner.inspection import Inspection, Place
 from toolrl.learner.packing import DemonstrationShard, RankShard
+from toolrl.monitor.trace import SPANS, Span
 from toolrl.types import Group, TrainedGroup
 
 P = ParamSpec("P")
@@ -48,7 +49,8 @@ def together(method: Callable[Concatenate[LearnerActor, P], R]) -> Callable[Conc
         from toolrl.learner.collective import is_broken  # only this process needs torch
 
         try:
-            return method(self, *args, **kwargs)
+            with SPANS.span(method.__name__):
+                return method(self, *args, **kwargs)
         except Exception as failure:
             # A reader of checkpoints says of whatever goes wrong that the checkpoint is to blame.
             cause = failure.__cause__ if isinstance(failure, CheckpointError) else failure
@@ -126,8 +128,13 @@ class LearnerActor:
         """Measure demonstrations with the others."""
         return self._learner.sft_losses(shard)
 
+    def spans(self, since: float) -> list[Span]:
+        """Return what the rank did since a time, seconds since 1970."""
+        return SPANS.since(since)
+
     def _groups(self, shard: RankShard) -> dict[int, Group]:
-        groups = fetch("groups to train", list(shard.handles.values()), timeout_s=self._fetch_timeout_s, error=LearnerLostError)
+        with SPANS.span("fetch groups"):
+            groups = fetch("groups to train", list(shard.handles.values()), timeout_s=self._fetch_timeout_s, error=LearnerLostError)
         return dict(zip(shard.handles, groups, strict=True))
 
     def connect(self, engines: Sequence[tuple[str, int, Any]]) -> None:

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from toolrl.actors.gauges import Reading
 from toolrl.actors.reward_worker import Judged
@@ -40,6 +40,11 @@ class Worker(Protocol):
     @property
     def name(self) -> str:
         """What errors call it."""
+        ...
+
+    @property
+    def actor(self) -> Any:
+        """Its actor of now."""
         ...
 
     async def start(self) -> None:
@@ -135,6 +140,11 @@ class ScorerPool:
             self._open.discard(job)
         self._scored(time.monotonic() - start)
         return ScoredGroup(group, verdicts)
+
+    @property
+    def actors(self) -> Mapping[str, Any]:
+        """The actors of the workers that are up, by name."""
+        return {worker.name: worker.actor for worker in self._workers if worker.name in self._up}
 
     @property
     def unfinished(self) -> int:

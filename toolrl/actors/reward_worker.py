@@ -22,6 +22,7 @@ from toolrl.actors.gauges import Live
 from toolrl.actors.wait import fetch, one
 from toolrl.config.task import RewardConfig
 from toolrl.errors import GroupLostError, RunError, ScoringError
+from toolrl.monitor.trace import SPANS, Span
 from toolrl.protocols import Verifier
 from toolrl.reward.deadline import LateError, within
 from toolrl.reward.judge import judge_group
@@ -79,12 +80,18 @@ class RewardActor:
         for group in groups:
             start = time.perf_counter()
             verdicts = self._judge(group)
+            seconds = time.perf_counter() - start
             self._judged += 1
-            self._live.observe("reward/judging_s", {"worker": self._name}, time.perf_counter() - start)
+            self._live.observe("reward/judging_s", {"worker": self._name}, seconds)
+            SPANS.add(f"judge draw {group.draw.number}", seconds, draw=group.draw.number, completions=len(group.completions))
             if isinstance(verdicts, Verdict):
                 return Judged(judged, verdicts)
             judged.append(verdicts)
         return Judged(judged)
+
+    def spans(self, since: float) -> list[Span]:
+        """Return what the worker did since a time, seconds since 1970."""
+        return SPANS.since(since)
 
     def _judge(self, group: Group) -> tuple[Verdict, ...] | Verdict:
         """Return the verdicts on a group, or the one that says how it failed."""
@@ -130,6 +137,11 @@ class RewardHandle:
         self._make_actor = make_actor
         self._config = config
         self._actor: Any = None
+
+    @property
+    def actor(self) -> Any:
+        """Its actor of now."""
+        return self._actor
 
     async def start(self) -> None:
         """Create its process. Raises ScoringError where that fails, DeadlineError."""

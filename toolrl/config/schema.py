@@ -173,6 +173,8 @@ class MonitorConfig:
     """Its project."""
     rollouts: str = "all"
     """What rollouts/ keeps: all, share (one group in eight), or no_tokens (texts and verdicts only)."""
+    trace: str = ""
+    """Versions to write a trace of into traces/, as in `3,10-12`: what each engine, worker, rank and the driver did, for Perfetto."""
 
 
 @dataclass(frozen=True)

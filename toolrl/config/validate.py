@@ -17,6 +17,7 @@ from toolrl.config.schema import ClusterConfig, ModelConfig, RlConfig
 from toolrl.config.serving import ServeConfig
 from toolrl.config.sft import SftConfig
 from toolrl.config.task import NO_CALL, REWARD_MODES, function_problems, subset_bounds
+from toolrl.config.versions import versions
 
 AnyConfig = RlConfig | SftConfig | DistillConfig | EvaluateConfig | ServeConfig
 
@@ -106,6 +107,10 @@ def _values(config: AnyConfig) -> Iterator[str]:
         value = _value(config, key)
         if value is not None and value <= 0:
             yield f"{key}: got {value}; set it above 0"
+    try:
+        versions(_value(config, "monitor.trace") or "")
+    except ValueError as error:
+        yield f"monitor.trace: got {_value(config, 'monitor.trace')!r}: {error}; name versions, as in 3,10-12"
     for section in fields(config):
         for name, value in vars(getattr(config, section.name)).items():
             if isinstance(value, float) and not isfinite(value):

@@ -155,20 +155,24 @@ class Controller:
         """Train `batch`, make the weights live, and measure them if that is due. Returns the metrics of the new version."""
         metrics = batch_metrics(batch, self._algo, max_tokens=self._sampling.max_tokens, max_staleness=self._loop.max_staleness)
         metrics |= {"loop/groups_in_flight": float(window.unfinished)}
-        with part(RolloutError, "engines, saying what they did"):
-            metrics |= await self._engines.metrics()
         metrics |= self._scorer.metrics()
         report, pushed = await self._learn_and_push(batch)
         metrics |= {**report.metrics, **pushed}
         await self._keep_rollouts(batch, report.trained, tasks)
         due = evaluation_due(self.state.version, self._evaluation.every, steps)
-        return metrics | (await self._evaluate(last=self.state.version == steps) if due else {})
+        measured = await self._evaluate(last=self.state.version == steps) if due else {}
+        return metrics | measured | await self._engines_did()
+
+    async def _engines_did(self) -> dict[str, float]:
+        """Return what the engines did since the last line of metrics, evaluation included."""
+        with part(RolloutError, "engines, saying what they did"):
+            return dict(await self._engines.metrics())
 
     async def _start(self) -> None:
         """Push before the first rollout: after a resume the engines hold other weights than the learner. Version 0 is also measured."""
         metrics = await self._publish(self.state.version)
         if self.state.version == 0:
-            self._write(metrics | await self._evaluate())
+            self._write(metrics | await self._evaluate() | await self._engines_did())
         self._watch.lap()
 
     def _slots(self, steps: int) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from toolrl.monitor.trace import SPANS
+
 STAGES = ("wait_generation", "learner", "push", "eval", "checkpoint")
 
 
@@ -29,7 +31,8 @@ class Stopwatch:
         """Count the time inside as that of stage `name`, one of `STAGES`."""
         start, outer = self._clock(), self._now
         self._enter(name)
-        yield
+        with SPANS.span(name):
+            yield
         self._seconds[name] += self._clock() - start
         self._enter(outer)
 

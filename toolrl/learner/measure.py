@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from toolrl.algo.kl import kl
+from toolrl.monitor.trace import SPANS
 
 PARTS = ("forward_s", "backward_s", "optimizer_s", "old_logprobs_s", "reference_s")
 SUMS = (
@@ -91,13 +92,15 @@ class Meter:
         self.raise_to("dlogp", d.abs())
 
     @contextmanager
-    def seconds(self, part: str) -> Iterator[None]:
-        """Add the seconds of a block to `part`."""
+    def seconds(self, part: str, draws: Iterable[int] = ()) -> Iterator[None]:
+        """Add the seconds of a block to `part`; `draws` says in a trace what it was about."""
         started = time.perf_counter()
         yield
         if self._ranks.device == "cuda":
             torch.cuda.synchronize()
-        self._maxima[MAXIMA.index(part)] += time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        self._maxima[MAXIMA.index(part)] += seconds
+        SPANS.add(part.removesuffix("_s"), seconds, draws=",".join(map(str, draws)))
 
     def reduced(self) -> dict[str, float]:
         """Return sums over all ranks and the largest of the maxima, so far. Collective."""

@@ -123,10 +123,11 @@ class PolicyStep:
         """Accumulate the gradient of an optimizer step; return the loss share of each completion by (draw, sample). Collective."""
         found = []
         for each in step.passes:
-            with meter.seconds("forward_s"):
+            draws = dict.fromkeys(row.draw for row in each.micro.rows)
+            with meter.seconds("forward_s", draws):
                 logp, entropy = self.forward(each)
                 terms = self.terms(each, logp, entropy)
-            with meter.seconds("backward_s"):
+            with meter.seconds("backward_s", draws):
                 self._trainer.backward(terms.loss, step.denominator)
             found.append(loss_shares(terms.loss, each.micro.segments, step.denominator))
             self._measure(each, terms, logp, entropy, found[-1], meter)

@@ -162,7 +162,7 @@ LIVE: tuple[Metric, ...] = (
     Metric("engine/running", "sequences", "Sequences it decodes now.", labels=_ENGINE),
     Metric("engine/queued", "sequences", "Sequences that wait in it, preempted ones included.", labels=_ENGINE),
     Metric("engine/kv_use", "share", "Share of its key-value cache in use.", labels=_ENGINE),
-    Metric("engine/preemptions", "sequences", "Sequences it has preempted.", Kind.COUNTER, _ENGINE),
+    Metric("engine/preemptions", "sequences", "Sequences it has preempted so far.", labels=_ENGINE),
     Metric("engine/version", "number", "Weight version it samples with.", labels=_ENGINE),
     Metric("engine/outstanding", "tokens", "Most tokens its draws in flight may still take; the driver's view.", labels=_ENGINE),
     Metric("engine/state", "number", "1 for the state the engine is in, 0 for the others; the driver's view.", labels=("engine", "state")),

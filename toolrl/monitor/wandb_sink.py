@@ -1,4 +1,10 @@
-"""Weights & Biases, the only place that knows it. Offline it needs no account; `wandb sync` uploads the folder later."""
+"""Weights & Biases, the only place that knows it. Offline it needs no account; `wandb sync` uploads the folder later.
+
+    metrics of each version ─> curves          an evaluated version ─> a table of samples from rollouts/
+    settings ─> configuration                  the end ─> artefacts: the newest checkpoint, the exported model
+
+An artefact says where its files are and how big; their bytes stay there, since a checkpoint of 14B weights is 200 GB.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +13,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow.compute as pc
+
 from toolrl.errors import ConfigError
+from toolrl.monitor import rollouts
 from toolrl.types import WeightVersion
+
+SAMPLES = 32
+"""Groups of a table of samples."""
+COLUMNS = ("version", "draw", "sample", "prompt_id", "text", "reward", "reason", "path", "expected", "got", "advantage")
+"""Of such a table."""
 
 
 class WandbSink:
-    """Logs every metric over the version.
+    """Logs every metric over the version, samples now and then, and what came of the run.
 
     Args:
         folder: The run folder; its name is the name of the run.
@@ -29,6 +43,7 @@ class WandbSink:
             import wandb  # slow to import, and used only when asked for
         except ImportError as error:
             raise ConfigError("monitor.wandb: wandb is not installed; install it, or set monitor.wandb=off") from error
+        self._wandb, self._folder = wandb, folder
         settings = wandb.Settings(silent=True, console="off")
         try:
             self._run = wandb.init(
@@ -47,12 +62,29 @@ class WandbSink:
         self._run.define_metric("*", step_metric="version")  # wandb's own step must grow, a version may come again after a resume
 
     def write(self, version: WeightVersion, metrics: Mapping[str, float]) -> None:
-        """Log the metrics of `version`."""
-        self._run.log({"version": version, **metrics})
+        """Log the metrics of `version`; one that was evaluated comes with samples, of the newest batch that is written."""
+        samples = {}
+        if any(name.startswith("heldout/") for name in metrics) and (rows := self._samples()):
+            samples["samples"] = self._wandb.Table(columns=list(COLUMNS), data=rows)
+        self._run.log({"version": version, **metrics, **samples})
 
     def close(self) -> None:
-        """Finish the run; online, this waits for the upload."""
+        """Say where the newest checkpoint and the exported model are, and finish the run; online, this waits for the upload."""
+        checkpoints = [path for path in (self._folder / "checkpoints").glob("version-*") if path.is_dir()]
+        for kind, path in (("checkpoint", max(checkpoints, default=None)), ("model", self._folder / "final")):
+            if path is not None and path.is_dir():
+                artefact = self._wandb.Artifact(f"{kind}-{self._run.id}", type=kind, description=str(path), metadata={"folder": str(path)})
+                artefact.add_reference(path.as_uri(), checksum=False)
+                self._run.log_artifact(artefact)
         self._run.finish()
+
+    def _samples(self) -> list[list[Any]]:
+        """Return the first completion of each of the first groups of the newest file of rollouts."""
+        newest = next(reversed(rollouts.files(self._folder / "rollouts").values()), None)
+        if newest is None:
+            return []
+        rows = rollouts.read_file(newest, COLUMNS).filter(pc.field("sample") == 0)
+        return [list(row.values()) for row in rows.slice(0, SAMPLES).to_pylist()]
 
 
 def _run_id(folder: Path) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Literal
 
 from toolrl.actors.gauges import VersionGauges
+from toolrl.actors.tracing import TraceSink
 from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
+from toolrl.config.versions import versions
 from toolrl.monitor.drift import Drift, DriftSink
 from toolrl.monitor.lines import JsonlSink, read_lines
 from toolrl.monitor.rundir import RunFolder
@@ -22,8 +25,18 @@ MOST_TOLD = 3
 """Nodes whose metrics are told of; docs/monitoring.md says how to find the others."""
 
 
-def open_sinks(config: RlConfig | SftConfig, folder: RunFolder, start: WeightVersion) -> Sink:
-    """Open the sinks of a run that goes on from version `start`, and of whose metrics the folder holds no more than those up to it."""
+Actors = Callable[[], Mapping[str, Any]]
+
+
+def open_sinks(config: RlConfig | SftConfig, folder: RunFolder, start: WeightVersion, actors: Actors = dict) -> Sink:
+    """Open the sinks of a run that goes on from version `start`, and of whose metrics the folder holds no more than those up to it.
+
+    Args:
+        config: Settings.
+        folder: Of the run, open.
+        start: The version.
+        actors: Returns who is asked for a trace, by name.
+    """
     drift = Drift(read_lines(folder.metrics))
     steps = config.run.steps
     sinks: list[Sink] = [JsonlSink(folder.metrics), SupervisedConsole(steps) if isinstance(config, SftConfig) else ConsoleSink(steps)]
@@ -40,5 +53,7 @@ def open_sinks(config: RlConfig | SftConfig, folder: RunFolder, start: WeightVer
     if discovery.targets:
         print(f"metrics: {', '.join(f'http://{each}/metrics' for each in discovery.targets[:MOST_TOLD])}", flush=True)
     sinks += [VersionGauges(folder.path.name, folder.attempt), discovery]
+    if config.monitor.trace:
+        sinks.append(TraceSink(folder.path, versions(config.monitor.trace), actors))
     sink = DriftSink(ManySinks(sinks), drift)
     return WasteSink(sink, Accelerators.of(config)) if isinstance(config, RlConfig) else sink

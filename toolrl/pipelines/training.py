@@ -101,6 +101,9 @@ class TrainingRun:
             await self._fleet.pool.stop()
             live.stop()
 
+    def _actors(self) -> dict[str, Any]:
+        return {**self._fleet.pool.actors, **self._scorer.actors, **self._fleet.group.actors}
+
     def _readings(self) -> list[Reading]:
         return [*self._fleet.pool.readings(), *self._scorer.readings()]
 
@@ -136,7 +139,7 @@ class TrainingRun:
         config, inputs, folder, fleet = self._config, self._inputs, self._folder, self._fleet
         write_prompts(folder.prompts, {"train": map(inputs.train.draw, range(len(inputs.train))), "heldout": inputs.heldout})
         publisher = fleet.publisher(probes(inputs, config.weights.probe_prompts, config.max_model_len - 1))
-        sinks = open_sinks(config, folder, state.version)
+        sinks = open_sinks(config, folder, state.version, self._actors)
         try:
             controller = Controller(
                 loop=config.loop,

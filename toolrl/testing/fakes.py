@@ -132,7 +132,7 @@ class FakeEngines:
 
     async def metrics(self) -> Mapping[str, float]:
         """Say how many completions were sampled so far."""
-        self._world.enter("metrics", self._world.live or 0)
+        self._world.enter("did", self._world.live or 0)
         return {"engine/generated_tokens": float(self._world.count("sampled"))}
 
     def _completion(self, draw: Draw, member: int, first: WeightVersion, last: WeightVersion) -> Completion:

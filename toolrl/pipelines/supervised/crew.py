@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from toolrl.actors.learner import LearnerGroup
 from toolrl.actors.placement import Bundle, bundles_of, learner_bundles
@@ -96,6 +97,12 @@ class Crew:
         """What trains and measures demonstrations."""
         turns = self.measuring.turns if self.measuring else None
         return self.group if turns is None else LearnerInTurn(self.group, turns)
+
+    @property
+    def actors(self) -> dict[str, Any]:
+        """Every actor that is up, by name."""
+        beside = {**self.measuring.fleet.pool.actors, **self.measuring.scorer.actors} if self.measuring else {}
+        return {**beside, **self.group.actors}
 
     def store(self, store: Store) -> Store:
         """Return `store` as the loop may call it at any time."""

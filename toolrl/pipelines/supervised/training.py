@@ -80,7 +80,7 @@ class SupervisedRun:
         store = RunStore(self._store, crew.group, inputs.template, config.checkpoint)
         if said := await store.mend_best(state, folder.lost):
             print(said, flush=True)
-        sinks = open_sinks(config, folder, state.version)
+        sinks = open_sinks(config, folder, state.version, lambda: crew.actors)
         try:
             loop = SupervisedLoop(
                 evaluation=config.eval,
