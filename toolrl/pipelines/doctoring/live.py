@@ -204,7 +204,8 @@ def _who(status: Status, wait: Wait, stack_of: Stack) -> tuple[str, list[str]]:
 
 def _next(status: Status, culprit: str, wait: Wait) -> str:
     actor = next((each for each in status.actors if each.name == culprit.split(", ")[0]), None)
-    look = f"on {actor.host}: py-spy dump --pid {actor.pid}" if actor and actor.pid else "toolrl doctor again in a minute"
+    there = f"on {actor.host}: " if actor and actor.host != socket.gethostname() else ""
+    look = f"{there}py-spy dump --pid {actor.pid}" if actor and actor.pid else "toolrl doctor again in a minute"
     left = max(wait.deadline_s - (status.written - wait.since), 0)
     return f"{look}\nby itself: {f'in {left:.0f} s' if left else 'at once'} its deadline ends the wait; {wait.setting or 'it'}=… moves it"
 

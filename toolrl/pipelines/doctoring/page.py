@@ -21,8 +21,9 @@ def text(report: Report, width: int) -> str:
 
 def _finding(finding: Finding, width: int) -> str:
     lines = wrap(f"{finding.severity.name} · {finding.culprit}: {_shown(finding.what)}", width, "  ")
-    for each in finding.evidence:
-        lines += [part for line in each.split("\n") for part in _named("  evidence", _shown(line), width)]
+    seen = [line for each in finding.evidence for line in each.split("\n")]
+    for number, line in enumerate(seen):
+        lines += _named("" if number else "  evidence", _shown(line), width)
     lines += _named("  cause", _shown(finding.cause), width)
     first, *rest = finding.next.split("\n")
     return "\n".join([*lines, f"{'  next':{INDENT}}{_shown(first)}", *(f"{'':{INDENT}}{_shown(line)}" for line in rest)])
