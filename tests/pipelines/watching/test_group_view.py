@@ -1,5 +1,7 @@
 """A group in a line, and a completion with the place where it breaks."""
 
+from rich.console import Console
+
 from toolrl.pipelines.watching.browse import Browser
 from toolrl.pipelines.watching.group_view import detail, group_list
 from toolrl.pipelines.watching.groups import Groups
@@ -54,3 +56,10 @@ def test_a_text_that_was_not_kept_is_said_to_be(rl_run, drawn):
     browser = browser_of(rl_run(keep="share"))
     browser.older()  # draw 1: only every eighth is whole
     assert any("its text was not kept" in line for line in drawn(detail(browser, 100, 12)))
+
+
+def test_the_character_where_it_breaks_is_marked(rl_run, weather):
+    browser = browser_of(rl_run([(1, 0, weather.prompt, ("<think>hm</think>oops " + weather.texts.right,))]))
+    console = Console(width=80, force_terminal=True, color_system="standard")
+    segments = [each for line in console.render_lines(detail(browser, 80, 12)) for each in line]
+    assert [each.text for each in segments if each.style is not None and each.style.reverse] == ["o"]

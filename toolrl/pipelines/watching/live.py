@@ -47,8 +47,7 @@ def _watch(run: WatchedRun, console: Console, descriptor: int) -> None:
             began = time.monotonic()
             if began >= due:
                 run.poll()
-                took_s = time.monotonic() - began
-                due = began + max(EVERY_S, took_s / SHARE)
+                due = began + until_next(time.monotonic() - began)
             width, height = console.size
             moment = Moment(time.time(), time.monotonic())
             live.update(screen(run, browser, moment, width, height, help_shown=help_shown), refresh=True)
@@ -58,6 +57,15 @@ def _watch(run: WatchedRun, console: Console, descriptor: int) -> None:
                 help_shown = not help_shown if key == "?" else help_shown
                 if key in MOVES:
                     _move(MOVES[key], browser)
+
+
+def until_next(took_s: float) -> float:
+    """Return the seconds from the beginning of a look at the folder, which took so long, to the next.
+
+    >>> until_next(0.01), until_next(0.5)
+    (1.0, 5.0)
+    """
+    return max(EVERY_S, took_s / SHARE)
 
 
 def _move(move: Callable[[Browser], object], browser: Browser) -> None:
