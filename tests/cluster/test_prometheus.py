@@ -133,7 +133,7 @@ def test_a_chosen_version_has_a_trace_of_everybody(scraped):
         for name in actors.values()
     }
     assert set(did) == {"driver", "engine-0", "reward-0", "reward-1", "learner-0", "learner-1"}
-    assert did["driver"] >= {"wait_generation", "learner", "push", "push: send", "push: probe"}
+    assert did["driver"] >= {"generation", "learner step", "push", "push: send", "push: probe"}
     assert did["engine-0"] >= {"pause", "update_weights", "commit", "resume", "probe"}
     for rank in ("learner-0", "learner-1"):
         assert did[rank] >= {"step", "fetch groups", "forward", "backward", "optimizer", "reference", "send"}

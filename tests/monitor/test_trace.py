@@ -41,6 +41,14 @@ def test_what_overlaps_is_in_lanes_of_its_own_and_what_follows_comes_back_to_the
     assert lanes == {"a": 1, "b": 2, "c": 1, "d": 3}
 
 
+def test_a_draw_is_not_shown_as_part_of_another_but_a_call_as_part_of_a_call():
+    draws = [span("sample draw 1", 0.0, 4.0, draw=1), span("sample draw 2", 1.0, 1.0, draw=2), span("sample draw 3", 2.5, 1.0, draw=3)]
+    lanes = {event["name"]: event["tid"] for event in complete(chrome_trace(1, {"engine-0": draws}, {}))}
+    assert lanes == {"sample draw 1": 1, "sample draw 2": 2, "sample draw 3": 2}
+    calls = [span("step", 0.0, 4.0), span("forward", 1.0, 1.0, draws="1,2")]
+    assert {event["tid"] for event in complete(chrome_trace(1, {"learner-0": calls}, {}))} == {1}
+
+
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 3)), max_size=30))
 def test_two_spans_of_a_lane_are_apart_or_one_is_in_the_other(spans):
     events = complete(chrome_trace(1, {"engine-0": [span("x", start, seconds) for start, seconds in spans]}, {}))

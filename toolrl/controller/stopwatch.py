@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from toolrl.monitor.trace import SPANS
 
 STAGES = ("wait_generation", "learner", "push", "eval", "checkpoint")
+WORDS = {"wait_generation": "generation", "learner": "learner step", "checkpoint": "save"}
+"""What a trace calls a stage, where it is not its name."""
 
 
 class Stopwatch:
@@ -31,7 +33,7 @@ class Stopwatch:
         """Count the time inside as that of stage `name`, one of `STAGES`."""
         start, outer = self._clock(), self._now
         self._enter(name)
-        with SPANS.span(name):
+        with SPANS.span(WORDS.get(name, name)):
             yield
         self._seconds[name] += self._clock() - start
         self._enter(outer)

@@ -100,7 +100,8 @@ class Meter:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - started
         self._maxima[MAXIMA.index(part)] += seconds
-        SPANS.add(part.removesuffix("_s"), seconds, draws=",".join(map(str, draws)))
+        about = ",".join(map(str, draws))
+        SPANS.add(part.removesuffix("_s"), seconds, **({"draws": about} if about else {}))
 
     def reduced(self) -> dict[str, float]:
         """Return sums over all ranks and the largest of the maxima, so far. Collective."""

@@ -89,7 +89,7 @@ def _microseconds(span: Span) -> tuple[int, int]:
 
 
 def _lanes(spans: Sequence[Span]) -> list[list[Span]]:
-    """Share spans out so that any two of a lane are apart or one within the other, as the format asks, over as few lanes as that takes."""
+    """Share spans out so that any two of a lane are apart or one within the other, as the format asks; two draws are always apart."""
     lanes: list[tuple[list[Span], list[int]]] = []
     """Of each what is in it, and the ends of what is open at the moment, innermost last."""
     for span in sorted(spans, key=lambda each: (_microseconds(each)[0], -_microseconds(each)[1])):
@@ -97,7 +97,8 @@ def _lanes(spans: Sequence[Span]) -> list[list[Span]]:
         for _, ends in lanes:
             while ends and ends[-1] <= start:
                 ends.pop()
-        lane, ends = next((each for each in lanes if not each[1] or end <= each[1][-1]), ([], []))
+        alone = "draw" in span.args  # one draw is no part of another, whatever their times say
+        lane, ends = next((each for each in lanes if not each[1] or (not alone and end <= each[1][-1])), ([], []))
         if not lane:
             lanes.append((lane, ends))
         lane.append(span)
