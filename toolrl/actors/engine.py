@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import ray
 from numpy.typing import NDArray
 
 from toolrl.actors.gauges import Live, Reading
+from toolrl.actors.logs import speak
 from toolrl.actors.wait import one
 from toolrl.errors import RolloutError, RunError, WeightSyncError
 from toolrl.monitor.trace import SPANS, Span
@@ -38,6 +40,9 @@ MAX_CALLS = 100_000
 """Calls an engine actor holds at once: every draw of a batch, and the control calls, which must never queue behind them."""
 
 
+logger = logging.getLogger(__name__)
+
+
 class EngineActor:
     """One vLLM engine in a process of its own."""
 
@@ -46,6 +51,8 @@ class EngineActor:
 
         self._engine = VllmEngine(settings)
         self._name = settings.name
+        self._draws, self._last_draw = 0, -1
+        speak(run, settings.name)
         self._live = Live(run, self._readings, settings.name)
         self._live.start()
 
@@ -58,6 +65,7 @@ class EngineActor:
         start = time.monotonic()
         group = await self._engine.sample(draw, sampling)
         ref = group.ref(None, engine=self._name, sample_s=time.monotonic() - start)
+        self._draws, self._last_draw = self._draws + 1, draw.number
         tokens = sum(ref.completion_tokens)
         oldest = min(ref.oldest)
         SPANS.add(f"sample draw {draw.number}", ref.sample_s, draw=draw.number, version=oldest, prompt=ref.prompt_id, tokens=tokens)
@@ -68,7 +76,12 @@ class EngineActor:
         if method == "health":
             return await self._engine.health()
         with SPANS.span(method):
-            return await getattr(self._engine, method)(*arguments, **options)
+            result = await getattr(self._engine, method)(*arguments, **options)
+        if method == "commit":
+            what = "version %s is live; %d draws sampled since the one before, the last of them draw %d"
+            logger.info(what, arguments[0], self._draws, self._last_draw)
+            self._draws = 0
+        return result
 
     async def spans(self, since: float) -> list[Span]:
         """Return what the engine did since a time, seconds since 1970."""
@@ -81,6 +94,7 @@ class EngineActor:
     async def serve(self, run: str) -> None:
         """Belong to another run from now on."""
         self._live.rename(run)
+        speak(run, self._name)
 
     def _readings(self) -> list[Reading]:
         now, labels = self._engine.live(), {"engine": self._name}

@@ -5,6 +5,7 @@ What the ranks do together fails with LearnerLostError where they cannot reach e
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ import ray
 from numpy.typing import NDArray
 
 from toolrl.actors.gauges import Live, Reading
+from toolrl.actors.logs import speak
 from toolrl.actors.wait import fetch
 from toolrl.checkpoint.files import Seals, seal
 from toolrl.errors import CheckpointError, LearnerError, LearnerLostError
@@ -25,6 +27,8 @@ from toolrl.learner.inspection import Inspection, Place
 from toolrl.learner.packing import DemonstrationShard, RankShard
 from toolrl.monitor.trace import SPANS, Span
 from toolrl.types import Group, TrainedGroup
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,6 +84,7 @@ class LearnerActor:
         self._sender_settings = sender
         self._sender: Any = None
         self._fetch_timeout_s = fetch_timeout_s
+        speak(run, f"{self!r}")
         self._live = Live(run, self._readings, f"{self!r}")
         self._live.start()
 
@@ -105,6 +110,10 @@ class LearnerActor:
     def step(self, shard: RankShard) -> tuple[int, dict[str, float], dict[int, TrainedGroup]]:
         """Fetch the groups of this rank's shard, and train it with the others."""
         metrics, trained = self._learner.step(shard, self._groups(shard))
+        draws, steps = sorted(shard.handles), self._learner.optimizer_steps
+        if draws:
+            what = "%d draws from draw %d to draw %d trained in %.2f s; optimizer step %d"
+            logger.info(what, len(draws), draws[0], draws[-1], metrics["learner/step_s"], steps)
         return self._learner.optimizer_steps, metrics, trained
 
     def _readings(self) -> list[Reading]:

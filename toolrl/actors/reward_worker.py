@@ -9,6 +9,7 @@ a reward that allocates without end gets a MemoryError and the node is not touch
 
 from __future__ import annotations
 
+import logging
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 import ray
 
 from toolrl.actors.gauges import Live
+from toolrl.actors.logs import speak
 from toolrl.actors.wait import fetch, one
 from toolrl.config.task import RewardConfig
 from toolrl.errors import GroupLostError, RunError, ScoringError
@@ -27,6 +29,8 @@ from toolrl.protocols import Verifier
 from toolrl.reward.deadline import LateError, within
 from toolrl.reward.judge import judge_group
 from toolrl.types import Group, GroupRef, Prompt, Reason, Verdict
+
+logger = logging.getLogger(__name__)
 
 GIB = 2**30
 _STATUS = Path("/proc/self/status")
@@ -56,6 +60,7 @@ class RewardActor:
         self._config = config
         self._name = name
         self._judged = 0
+        speak(run, name)
         self._live = Live(run, lambda: [("reward/judged", {"worker": name}, float(self._judged))], name)
         self._live.start()  # before the bound of memory: its stack is not the verifier's
         if config.memory_gib:
@@ -85,6 +90,7 @@ class RewardActor:
             self._live.observe("reward/judging_s", {"worker": self._name}, seconds)
             SPANS.add(f"judge draw {group.draw.number}", seconds, draw=group.draw.number, completions=len(group.completions))
             if isinstance(verdicts, Verdict):
+                logger.warning("draw %d, prompt %s: %s", group.draw.number, group.draw.prompt.id, verdicts.got)
                 return Judged(judged, verdicts)
             judged.append(verdicts)
         return Judged(judged)

@@ -17,6 +17,7 @@ from ray.util.placement_group import PlacementGroup
 
 from toolrl.actors.cluster import nodes_of, options_for
 from toolrl.actors.engine import MAX_CALLS, EngineActor, EngineHandle
+from toolrl.actors.logs import telling_name
 from toolrl.actors.placement import Placement, arranged
 from toolrl.actors.rank import LearnerActor, SenderSettings
 from toolrl.actors.reward_worker import RewardActor, RewardHandle
@@ -69,7 +70,7 @@ class Stage:
         gpus = float(settings.tensor_parallel) if self._on_gpu and shared is None else 0.0
         env = environment(settings) | (visible(shared) if shared is not None else {})
         options = self._options(settings.name, config.cpus, gpus, env) | {"max_concurrency": MAX_CALLS}
-        return lambda: ray.remote(EngineActor).options(**options).remote(settings, self.run)
+        return lambda: ray.remote(EngineActor).options(**options, **telling_name(self.run, settings.name)).remote(settings, self.run)
 
     def learners(self, config: LearnerConfig, rank_arguments: Mapping[str, Any], sender: SenderSettings | None) -> list[Any]:
         """Create the actors of the learner's ranks."""
@@ -77,7 +78,7 @@ class Stage:
         ranks = []
         for rank in range(config.num_ranks):
             options = self._options(f"learner-{rank}", config.cpus_per_rank, float(self._on_gpu), env)
-            actor = ray.remote(LearnerActor).options(**options)
+            actor = ray.remote(LearnerActor).options(**options, **telling_name(self.run, f"learner-{rank}"))
             ranks.append(actor.remote(rank, config.num_ranks, rank_arguments, sender, config.step_timeout_s, self.run))
         return ranks
 
@@ -85,7 +86,11 @@ class Stage:
         """Return one reward worker, to be started."""
         name = f"reward-{index}"
         options = self._options(name, config.cpus_per_worker, 0.0, {**_QUIET, "OMP_NUM_THREADS": "1"})
-        return RewardHandle(name, lambda: ray.remote(RewardActor).options(**options).remote(verifier, config, name, self.run), config)
+
+        def make() -> Any:
+            return ray.remote(RewardActor).options(**options, **telling_name(self.run, name)).remote(verifier, config, name, self.run)
+
+        return RewardHandle(name, make, config)
 
     def _options(self, role: str, cpus: float, gpus: float, env: dict[str, str]) -> dict[str, Any]:
         return options_for(role, self._placement, self._group, cpus=cpus, gpus=gpus, env=env)
