@@ -1,6 +1,9 @@
 """Weights & Biases without an account or a network."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 
 import pyarrow as pa
@@ -87,3 +90,17 @@ def test_offline_needs_no_account_and_a_resumed_run_is_the_same(tmp_path, monkey
     assert all(list(folder.glob("*.wandb")) for folder in folders)
     files = [path for path in (tmp_path / "wandb").rglob("*") if path.is_file()]
     assert not [path for path in files for key in keys if key.encode() in path.read_bytes()]
+
+
+@pytest.mark.stack  # starts wandb's own service process
+def test_the_end_of_the_cluster_leaves_no_traceback_of_wandb(tmp_path):
+    code = (
+        "import sys, pathlib; from toolrl.actors.reaper import reaped; from toolrl.monitor.wandb_sink import WandbSink\n"
+        "with reaped():\n"
+        "    sink = WandbSink(pathlib.Path(sys.argv[1]), project='toolrl', mode='offline', config={})\n"
+        "    sink.write(1, {'reward/mean': 0.5})\n"
+        "    sink.close()\n"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -77,6 +77,7 @@ class WandbSink:
                 artefact.add_reference(path.as_uri(), checksum=False)
                 self._run.log_artifact(artefact)
         self._run.finish()
+        self._wandb.teardown()  # its service would be ended with the cluster, and its own end would tell of that in a traceback
 
     def _samples(self) -> list[list[Any]]:
         """Return the first completion of each of the first groups of the newest file of rollouts."""
