@@ -41,6 +41,7 @@ STARTED = {
     "evaluation/bfcl/process.py": "BFCL's evaluator, without our keys",
     "evaluation/checkout/process.py": "upstream's judge, without our keys",
     "monitor/environment.py": "git, about our own source",
+    "pipelines/launch.py": "sbatch, ray or kubectl; settings go into their file quoted, word by word",
     "serving/process.py": "vLLM's server",
 }
 """The files that start processes, and which."""
