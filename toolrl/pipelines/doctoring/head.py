@@ -90,7 +90,7 @@ def _tell_open(report: Report, address: str) -> None:
         "Ray cluster",
         f"the one at {address} asks for no token",
         evidence=["a client without one was answered"],
-        cause="Ray's default: whoever reaches that port runs code as its user, and reads keys and data",
+        cause="it was started with RAY_AUTH_MODE=disabled, or is an older Ray: whoever reaches that port runs code as its user",
         next=f"ray stop; {SECURE}",
     )
 

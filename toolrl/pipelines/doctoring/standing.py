@@ -187,12 +187,12 @@ def check_history(found: Standing, report: Report) -> None:
     """Tell what the run has been through, as far as it costs something."""
     last = found.lines[-1] if found.lines else {}
     for name, what, where in (
-        ("engine/replaced", "engine processes were replaced", "toolrl doctor while it runs; metrics engine/replaced"),
-        ("reward/workers_replaced", "reward workers were replaced", f"toolrl explain {found.path} --reason verifier_timeout"),
-        ("reward/quarantined_prompts", "prompts are in quarantine", f"toolrl explain {found.path} --reason verifier_timeout"),
+        ("engine/replaced", "processes of engines that were replaced", f"grep engine/replaced {found.path}/metrics.jsonl"),
+        ("reward/workers_replaced", "reward workers that were replaced", f"toolrl explain {found.path}"),
+        ("reward/quarantined_prompts", "prompts in quarantine", f"toolrl explain {found.path}"),
     ):
         if count := last.get(name):
-            report.note(name.partition("/")[0], f"{count:.0f} {what}", cause="see docs/recovery.md", next=where)
+            report.note(name.partition("/")[0], f"{what}: {count:.0f}", cause="see docs/recovery.md", next=where)
     left = found.path / LEFT_OUT
     if left.is_file():
         try:
