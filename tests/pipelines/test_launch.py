@@ -74,6 +74,17 @@ def test_what_the_scheduler_refuses_is_told_and_ends_with_1(tmp_path, monkeypatc
     assert "did not take the job: no matches for kind RayJob" in capsys.readouterr().err
 
 
+def test_a_token_that_others_may_read_is_the_users_mistake(tmp_path, monkeypatch, capsys):
+    token = tmp_path / "token"
+    token.write_text("x" * 64)
+    token.chmod(0o644)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    assert main(["launch", "ray-job", "conf/demo.yaml"]) == 2
+    assert f"others may read {token}: chmod 600 {token}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
