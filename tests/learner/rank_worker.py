@@ -3,20 +3,46 @@
 Several LearnerRank objects may follow one another in a process; they share its process group.
 """
 
+import json
 import sys
 import traceback
 from collections import Counter
+from contextlib import nullcontext
 from multiprocessing.connection import Client
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import SimpleNamespace
 
 import deepspeed
 import torch.distributed as dist
 from deepspeed.utils import groups
+from torch.profiler import ProfilerActivity, profile
 
 from toolrl.learner import logprobs, rendezvous
 from toolrl.learner.rank import LearnerRank
 
 COLLECTIVE_DEADLINE_S = 60.0
+
+
+class Allocated:
+    """Appends to `found` the most bytes that torch's allocator held at once inside the context, beyond what it held at its start."""
+
+    def __init__(self, found):
+        self._found = found
+        self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+
+    def __enter__(self):
+        self._profile.__enter__()
+
+    def __exit__(self, *failure):
+        self._profile.__exit__(*failure)
+        with NamedTemporaryFile(suffix=".json") as file:
+            self._profile.export_chrome_trace(file.name)
+            events = [event for event in json.loads(Path(file.name).read_text())["traceEvents"] if event.get("name") == "[memory]"]
+        events.sort(key=lambda event: event["ts"])
+        first = events[0]["args"]  # torch goes on counting what an earlier profile saw made, and never saw freed
+        before = first["Total Allocated"] - first["Bytes"]
+        self._found.append(max(event["args"]["Total Allocated"] for event in events) - before)
 
 
 class Worker:
@@ -101,6 +127,46 @@ class Worker:
         shards = [parameter.ds_tensor for parameter in self.learner.model.parameters()]
         held = (shards, zero.fp32_partitioned_groups_flat, [p.ds_tensor for engine in engines for p in engine.module.parameters()])
         return [sum(tensor.untyped_storage().nbytes() for tensor in tensors) for tensors in held], self.learner._parking.parked_bytes
+
+    def held_bytes(self):
+        """Bytes of what this rank holds between two steps, by the planner's names for it."""
+        zero = self.learner._trainer.engine.optimizer
+        moments = [value for state in zero.optimizer.state.values() for value in state.values() if value.ndim]
+        whole = [parameter.data for parameter in self.learner.model.parameters() if parameter.ds_persist]
+        held = {
+            "weights": [parameter.ds_tensor for parameter in self.learner.model.parameters()],
+            "master weights": zero.fp32_partitioned_groups_flat,
+            "optimizer states": moments,
+            "gradient sums": [zero.grad_partitions_flat_buffer],
+            "gradient bucket": [bucket.buffer for bucket in zero.ipg_buckets.values()],
+            "small parameters kept whole": whole,
+        }
+        return {name: sum(tensor.numel() * tensor.element_size() for tensor in tensors) for name, tensors in held.items()}
+
+    def peak_bytes(self, shard, *, update):
+        """Train demonstrations; return the most that torch's allocator held beyond what it held before, in the update or in all else."""
+        trainer, found = self.learner._ready, []
+        step = trainer.update
+
+        def measured():
+            with Allocated(found):
+                return step()
+
+        trainer.update = measured if update else lambda: (0.0, 0.0)
+        try:
+            with nullcontext() if update else Allocated(found):
+                self.learner.sft_step(shard)
+        finally:
+            trainer.update = step
+        if not update:
+            step()
+        return found[0]
+
+    def estimate(self, parameters, largest_layer, gpus_per_node, nodes, **options):
+        """Return what DeepSpeed's own estimator says: bytes of a GPU."""
+        from deepspeed.runtime.zero.stage3 import estimate_zero3_model_states_mem_needs
+
+        return estimate_zero3_model_states_mem_needs(parameters, largest_layer, gpus_per_node, nodes, **options)[1]
 
     def step_with_gradients(self, *args, of="step"):
         """Train a batch; return its metrics and the whole gradient of each optimizer step, before clipping."""
