@@ -41,6 +41,9 @@ STARTED = {
     "evaluation/bfcl/process.py": "BFCL's evaluator, without our keys",
     "evaluation/checkout/process.py": "upstream's judge, without our keys",
     "monitor/environment.py": "git, about our own source",
+    "pipelines/doctoring/processes.py": "py-spy, on a process by its number",
+    "pipelines/doctoring/stack.py": "nvidia-smi",
+    "pipelines/doctoring/standing.py": "dmesg",
     "pipelines/launch.py": "sbatch, ray or kubectl; settings go into their file quoted, word by word",
     "serving/process.py": "vLLM's server",
 }
