@@ -35,6 +35,12 @@ def test_a_line_says_run_and_actor(logger, capsys):
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO demo engine-0: version 12 is live", line)
 
 
+def test_a_run_may_have_a_percent_sign_in_its_name(logger, capsys):
+    speak("lr-50%d", "engine-0")
+    logging.getLogger("toolrl.actors.engine").info("version %d is live", 12)
+    assert capsys.readouterr().err.endswith("INFO lr-50%d engine-0: version 12 is live\n")
+
+
 def test_an_actor_of_no_run_leaves_the_logger_alone(logger):
     before = logger.handlers[:], logger.level, logger.propagate
     speak("", "reward")

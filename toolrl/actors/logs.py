@@ -33,7 +33,8 @@ def speak(run: str, actor: str) -> None:
     for handler in logger.handlers[:]:
         logger.removeHandler(handler)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {run} {actor}: %(message)s", "%Y-%m-%d %H:%M:%S"))
+    who = f"{run} {actor}".replace("%", "%%")  # a run folder may be called anything
+    handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {who}: %(message)s", "%Y-%m-%d %H:%M:%S"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
