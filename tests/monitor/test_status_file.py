@@ -51,6 +51,23 @@ def test_a_change_is_written_soon_and_the_end_at_once(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
 
 
+def test_a_look_that_fails_is_told_once_and_the_file_is_written_again(tmp_path, caplog):
+    driver = Driver()
+    tries = []
+
+    def look():
+        tries.append(1)
+        if len(tries) < 4:
+            raise RuntimeError("half way")
+        return driver.look()
+
+    file = StatusFile(tmp_path / "status.json", look, every_s=0.05)
+    wait_for(lambda: (tmp_path / "status.json").exists())
+    file.close()
+    assert read_status(tmp_path) == STATUS_NOW
+    assert caplog.text.count("not written") == 1
+
+
 def test_a_thousand_changes_are_written_a_few_times(tmp_path):
     driver = Driver()
     file = StatusFile(tmp_path / "status.json", driver.look, every_s=60)

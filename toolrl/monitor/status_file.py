@@ -4,14 +4,15 @@
                                 ├─> look() ─> status.json          never more than MOST_PER_S times a second
     thread ─ every EVERY_S ─────┘
 
-Nothing waits for it: a disk that is slow, full or gone costs the driver nothing, and the file is written again once it can be. On a full
-disk the blocks that the file has are written over, so that even then it says how the run ended. It is not synced: after a power cut it may
-be gone or empty, and nothing needs it.
+Nothing waits for it: a disk that is slow, full or gone costs the driver nothing, nor does a look that fails, which is told once in the log;
+the file is written again once it can be. On a full disk the blocks that the file has are written over, so that even then it says how the run
+ended. It is not synced: after a power cut it may be gone or empty, and nothing needs it.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -24,6 +25,8 @@ EVERY_S = 1.0
 MOST_PER_S = 2.0
 END_S = 2.0
 """Longest wait for the last line of a run, on a file system that may answer nobody."""
+
+logger = logging.getLogger(__name__)
 
 
 class StatusFile:
@@ -38,6 +41,7 @@ class StatusFile:
     def __init__(self, path: Path, look: Callable[[], Status], every_s: float = EVERY_S) -> None:
         self._path, self._look, self._every_s = path, look, every_s
         self._wake, self._closed = threading.Event(), threading.Event()
+        self._told = False
         self._write()  # here, so that a disk that is full from now on has its blocks already
         self._thread = threading.Thread(target=self._work, name="status", daemon=True)
         self._thread.start()
@@ -60,7 +64,13 @@ class StatusFile:
         self._write()
 
     def _write(self) -> None:
-        text = json.dumps(plain(self._look())) + "\n"
+        try:
+            text = json.dumps(plain(self._look())) + "\n"
+        except Exception:  # whatever it is, the run goes on, and the next look may be a better one
+            if not self._told:
+                logger.exception("%s: not written", self._path)
+                self._told = True
+            return
         try:
             _replace(self._path, text)
         except OSError:  # full, read-only or gone: the run itself will say so where it matters
