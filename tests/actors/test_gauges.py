@@ -1,10 +1,15 @@
 """What actors and versions say to Ray's endpoint, without Ray."""
 
+import subprocess
+import sys
+
 import pytest
 
 from toolrl.actors import gauges
 from toolrl.actors.gauges import Instruments, Live, VersionGauges
 from toolrl.monitor.metrics import describe
+
+PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
 
 
 class Said:
@@ -108,6 +113,36 @@ def test_memory_is_that_of_the_process_and_its_children(said):
     ((name, tags, value),) = said.told
     assert (name, tags) == ("toolrl_actor_memory_bytes", {"run": "demo", "actor": "engine-0"})
     assert 10**6 < value < 10**11
+
+
+def test_a_driver_alone_does_not_count_the_cluster_that_it_started(said):
+    with subprocess.Popen([sys.executable, "-c", "held = bytearray(200_000_000); print(len(held), flush=True); input()"], **PIPES) as child:
+        child.stdout.readline()
+        Live("demo", list, "driver", alone=True)._say()
+        Live("demo", list, "engine-0")._say()
+        child.communicate(b"end\n")
+    (_, _, driver), (_, _, engine) = said.told
+    assert engine - driver > 190_000_000
+
+
+def test_an_observation_that_fails_ends_nothing_and_is_told_once(said, monkeypatch, caplog):
+    def refuses(*arguments):
+        raise ValueError("no such tag")
+
+    monkeypatch.setattr(said, "Histogram", refuses)
+    live = Live("demo", list)
+    for _ in range(2):
+        live.observe("reward/scoring_s", {}, 0.5)
+    assert caplog.text.count("live metrics of") == 1
+
+
+def test_a_run_is_told_nothing_of_what_an_engine_did_for_the_one_before(said):
+    totals = iter((100.0, 130.0))
+    live = Live("first", lambda: [("engine/sampled_tokens", {"engine": "engine-0"}, next(totals))])
+    live._say()
+    live.rename("second")
+    live._say()
+    assert [(tags["run"], value) for _, tags, value in said.told] == [("first", 100.0), ("second", 30.0)]
 
 
 def test_an_actor_that_outlives_its_run_belongs_to_the_next(said):

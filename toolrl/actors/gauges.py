@@ -44,15 +44,15 @@ class Instruments:
     def __init__(self, run: str) -> None:
         self.run = run
         self._made: dict[str, Any] = {}
-        self._totals: dict[tuple[str, str, tuple[str, ...]], float] = {}
-        """What was added to each counter so far."""
+        self._totals: dict[tuple[str, tuple[str, ...]], float] = {}
+        """What was added to each counter so far, of whichever run: to a run goes what was done for it, and nothing of before."""
 
     def say(self, metric: Metric, labels: Mapping[str, str], value: float) -> None:
         """Set a gauge, bring a counter to a total, or add one observation to a histogram."""
         tags = {RUN: self.run, **labels}
         instrument = self._made.get(metric.name) or self._make(metric)
         if metric.kind is Kind.COUNTER:
-            key = (metric.name, self.run, tuple(labels.values()))
+            key = metric.name, tuple(labels.values())
             grown = value - self._totals.get(key, 0.0)
             if grown > 0:
                 instrument.inc(grown, tags)
@@ -109,12 +109,13 @@ class Live:
         run: Name of the run.
         read: Returns the readings; it is called in the thread. One that fails is told once in the log, and tried again.
         actor: Name of the actor, where its memory is to be said too.
+        alone: Whether what it started is left out of its memory: a driver starts the local cluster, in which all others live.
     """
 
-    def __init__(self, run: str, read: Callable[[], Iterable[Reading]], actor: str = "") -> None:
+    def __init__(self, run: str, read: Callable[[], Iterable[Reading]], actor: str = "", *, alone: bool = False) -> None:
         self._instruments = Instruments(run)
         self._read = read
-        self._actor = actor
+        self._actor, self._alone = actor, alone
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._told = False
@@ -135,9 +136,8 @@ class Live:
             self._instruments.run = run
 
     def observe(self, name: str, labels: Mapping[str, str], value: float) -> None:
-        """Add one observation to a histogram; may be called from any thread."""
-        with self._lock:
-            self._instruments.say(_live(name), labels, value)
+        """Add one observation to a histogram; may be called from any thread. It fails as a reading does: whoever tells of it goes on."""
+        self._tell(lambda: [(name, labels, value)])
 
     def _say_on(self) -> None:
         while not self._ended.wait(EVERY_S):
@@ -145,8 +145,11 @@ class Live:
         self._say()
 
     def _say(self) -> None:
+        self._tell(lambda: [*self._read(), *(_memory(self._actor, alone=self._alone) if self._actor else ())])
+
+    def _tell(self, read: Callable[[], Iterable[Reading]]) -> None:
         try:
-            readings = [*self._read(), *(_memory(self._actor) if self._actor else ())]
+            readings = read()
             with self._lock:
                 for name, labels, value in readings:
                     self._instruments.say(_live(name), labels, value)
@@ -162,11 +165,11 @@ def _live(name: str) -> Metric:
     return metric
 
 
-def _memory(actor: str) -> list[Reading]:
-    """Return what this process and those it started hold."""
+def _memory(actor: str, *, alone: bool) -> list[Reading]:
+    """Return what this process holds and, unless `alone`, those it started."""
     own = psutil.Process()
     total = 0
-    for process in (own, *own.children(recursive=True)):
+    for process in (own, *([] if alone else own.children(recursive=True))):
         with suppress(psutil.Error):  # it has ended meanwhile
             total += process.memory_info().rss
     return [("actor/memory", {"actor": actor}, float(total))]

@@ -84,7 +84,7 @@ class TrainingRun:
         """Start the actors, bring them to where the run stands, and train to its end. Raises what no attempt could recover from."""
         start = time.monotonic()
         self._reporter.beat()
-        live = Live(self._folder.path.name, self._readings, "driver")
+        live = Live(self._folder.path.name, self._readings, "driver", alone=True)
         self._scorer = ScorerPool(
             lambda i: self._stage.reward_worker(i, self._inputs.verifier, self._config.reward),
             self._config.reward,
