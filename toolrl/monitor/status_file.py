@@ -5,8 +5,8 @@
     thread ─ every EVERY_S ─────┘
 
 Nothing waits for it: a disk that is slow, full or gone costs the driver nothing, nor does a look that fails, which is told once in the log;
-the file is written again once it can be. On a full disk the blocks that the file has are written over, so that even then it says how the run
-ended. It is not synced: after a power cut it may be gone or empty, and nothing needs it.
+the file is written again once it can be. On a full disk the blocks that the file has are written over, so that even then it says how the
+run ended. It is not synced: after a power cut it may be gone or empty, and nothing needs it.
 """
 
 from __future__ import annotations
