@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -84,9 +85,14 @@ def parse_line(text: str, place: str) -> Line:
         raise RunFolderError(f"{place}: not JSON ({error}); {_REMEDY}") from error
     if not isinstance(line, dict) or type(line.get("version")) is not int:
         raise RunFolderError(f"{place}: expected an object with a whole `version`, got {text[:60]!r}; {_REMEDY}")
-    if wrong := [name for name, value in line.items() if value is not None and type(value) not in (int, float)]:
+    if wrong := [name for name, value in line.items() if value is not None and not _is_number(value)]:
         raise RunFolderError(f"{place}: {wrong[0]}: got {str(line[wrong[0]])[:40]!r}, expected a number; {_REMEDY}")
     return line
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number: `json` also reads NaN, and 1e999 as infinity, which no figure or curve can be made of."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def write_lines(path: Path, lines: list[Line]) -> None:
