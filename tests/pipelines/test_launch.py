@@ -19,7 +19,10 @@ EVERY_FILE = pytest.mark.parametrize("file", sorted(CONF.glob("*.yaml")), ids=la
 
 
 @pytest.fixture(autouse=True)
-def _checkout_may_lie_anywhere(monkeypatch):
+def _nothing_hangs_on_where_the_tests_run(monkeypatch, tmp_path):
+    """A checkout may lie in memory, and have a run of the demo with other settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("toolrl.pipelines.launching.folders._MEMORY", frozenset())
     monkeypatch.setattr("toolrl.pipelines.launching.folders._TEMPORARY", (Path("/dev/shm"),))
 
 
@@ -57,14 +60,22 @@ def program(folder, name, script):
     path.chmod(0o755)
 
 
-def test_a_job_is_handed_to_sbatch_and_what_comes_next_is_told(tmp_path, monkeypatch, capsys):
-    program(tmp_path, "sbatch", f"cat > {tmp_path}/got; echo Submitted batch job 4711")
+@pytest.mark.parametrize("more", ["", " on cluster west"])
+def test_a_job_is_handed_to_sbatch_and_what_comes_next_is_told(tmp_path, monkeypatch, capsys, more):
+    program(tmp_path, "sbatch", f"cat > {tmp_path}/got; echo Submitted batch job 4711{more}")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert main(["launch", "slurm", "conf/demo.yaml"]) == 0
     out, err = capsys.readouterr()
-    assert out == "Submitted batch job 4711\n"
+    assert out == f"Submitted batch job 4711{more}\n"
     assert "tail -F demo-4711.log" in err
     assert (tmp_path / "got").read_text().startswith("#!/usr/bin/env bash\n")
+
+
+def test_the_job_that_kubernetes_made_is_named(tmp_path, monkeypatch, capsys):
+    program(tmp_path, "kubectl", "cat >/dev/null; echo configmap/a-settings created; echo rayjob.ray.io/a-1 created")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert main(["launch", "k8s", "conf/demo.yaml", "--image", "here/toolrl:1"]) == 0
+    assert "end: kubectl delete rayjob a-1" in capsys.readouterr().err
 
 
 def test_what_the_scheduler_refuses_is_told_and_ends_with_1(tmp_path, monkeypatch, capsys):

@@ -86,10 +86,11 @@ def _last_lines(told: str) -> str:
 def _next(target: str, job: Job, told: list[str]) -> str:
     """Return how to look after a job that was just submitted, from what the scheduler told."""
     if target == "slurm":
-        number = told[-1] if told else "JOB"
+        number = next((word for word in told if word.isdigit()), "JOB")  # the name of a cluster may follow
         return (
             f"watch: tail -F {job.name}-{number}.log; save and queue again: scancel --batch --signal=TERM {number}; end: scancel {number}"
         )
     if target == "ray-job":
         return "save and end: ray job stop ID; go on: the same command again"
-    return "watch: kubectl get rayjobs, then kubectl logs -f of its submitter; end: kubectl delete rayjob"
+    name = next((word.rpartition("/")[2] for word in told if word.startswith("rayjob")), "NAME")
+    return f"watch: kubectl get rayjob {name}, then kubectl logs -f of its submitter; end: kubectl delete rayjob {name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from toolrl.pipelines.launching.template import filled, template
 WORK = "/work"
 """Where every pod has the common volume."""
 _SETTINGS = "/etc/toolrl"
-_LONGEST_NAME = 40
-"""KubeRay makes longer names from that of a RayJob, of at most 63 letters."""
+_LONGEST_NAME = 30
+"""KubeRay takes names of 47 letters; 16 of them say when it was made, so that the job of an earlier start is not in the way."""
+_IMAGE = re.compile(r"[A-Za-z0-9][\w.:/@-]*", re.ASCII)
 
 
 def sees(path: str) -> bool:
@@ -28,10 +30,13 @@ def manifest(job: Job) -> str:
     own = own_files(job)
     words = [f"{_SETTINGS}/{path.name}" if (path := _own(each, own)) else each for each in job.order.settings]
     _require_plain(words)
+    if job.order.image is not None and not _IMAGE.fullmatch(job.order.image):
+        raise ConfigError(f"--image: got {job.order.image!r}; give a name as in registry.example.org/toolrl:0.1.0")
     machines = job.machines
     gpus = f", nvidia.com/gpu: {machines.gpus}" if machines.gpus else ""
     workers = machines.nodes - 1
     name = re.sub(r"[^a-z0-9]+", "-", job.name.lower()).strip("-")[:_LONGEST_NAME].strip("-") or "toolrl"
+    name += time.strftime("-%Y%m%d-%H%M%S")
     lines: dict[str, str | None] = {
         "name: toolrl": f"name: {name}",
         "entrypoint: ": f"entrypoint: toolrl {job.order.command} {' '.join(words)} cluster.address=auto",
@@ -71,10 +76,10 @@ def _with_settings(text: str, name: str, own: Sequence[Path]) -> str:
         raise ConfigError(f"{twice[0]}: two files of settings of that name; rename one, since they travel in one folder")
     text = _after(text, "volumeMounts:", [f"- {{name: settings, mountPath: {_SETTINGS}, readOnly: true}}"])
     text = _after(text, "volumes:", ["- name: settings", f"  configMap: {{name: {name}}}"])
-    head = ["---", "apiVersion: v1", "kind: ConfigMap", "metadata:", f"  name: {name}", "data:"]
+    first = ["apiVersion: v1", "kind: ConfigMap", "metadata:", f"  name: {name}", "data:"]  # no job waits for what was refused
     for path in own:
-        head += [f"  {path.name}: |", *(f"    {line}".rstrip() for line in path.read_text(encoding="utf-8").splitlines())]
-    return "\n".join([text.rstrip(), *head, ""])
+        first += [f"  '{path.name}': |2", *(f"    {line}".rstrip() for line in path.read_text(encoding="utf-8").splitlines())]
+    return "\n".join([*first, "---", text])
 
 
 def _after(text: str, beginning: str, items: Sequence[str], *, instead: int = 0) -> str:
