@@ -14,11 +14,7 @@ from typing import Any
 
 import torch
 
-PEAKS = {
-    "A100": 312e12, "A800": 312e12, "H100 PCIE": 756e12, "H100": 989e12, "H800": 989e12, "H200": 989e12, "GH200": 989e12, "L40S": 362e12,
-    "L40": 181e12, "A40": 150e12, "A10G": 70e12, "A10": 125e12, "L4": 121e12, "B200": 2250e12,
-}  # fmt: skip
-"""FLOP/s in bfloat16 without sparsity, from NVIDIA's data sheets; of the names that are in a device's, the first."""
+from toolrl.monitor.peaks import peak_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +65,7 @@ def peak(device: str, dtype: str) -> float | None:
     """Return what an accelerator can do, FLOP/s; None where that is not known, as of a CPU, or in float32, where it depends on TF32."""
     if device != "cuda" or dtype != "bfloat16":
         return None
-    name = torch.cuda.get_device_name().upper()
-    return next((flops for part, flops in PEAKS.items() if part in name), None)
+    return peak_of(torch.cuda.get_device_name())
 
 
 def utilisation(flops: float, seconds: float, accelerators: int, of_one: float | None) -> dict[str, float]:

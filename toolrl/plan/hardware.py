@@ -16,10 +16,12 @@ from typing import Any
 
 from toolrl.config.yamlfile import read_yaml
 from toolrl.errors import ConfigError
+from toolrl.monitor.peaks import PEAKS
 
 GIB = 2**30
 _SHOWN = 4
 GB = 10**9
+TERA = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,14 @@ ACCELERATORS = {
     each.name: each
     for each in (
         # NVIDIA A100 data sheet (2021): SXM, 312 TFLOPS bf16, 1,555 and 2,039 GB/s, NVLink 600 GB/s both ways, PCIe Gen4 x16.
-        Accelerator("A100-40", 39.4, 312, 1555, 300, 32),
-        Accelerator("A100-80", 79.1, 312, 2039, 300, 32),
+        Accelerator("A100-40", 39.4, PEAKS["A100"] / TERA, 1555, 300, 32),
+        Accelerator("A100-80", 79.1, PEAKS["A100"] / TERA, 2039, 300, 32),
         # NVIDIA H100 data sheet (2023): SXM, 1,979 TFLOPS bf16 with sparsity, 3.35 TB/s, NVLink 900 GB/s, PCIe Gen5 x16.
-        Accelerator("H100", 79.1, 989, 3350, 450, 64),
+        Accelerator("H100", 79.1, PEAKS["H100"] / TERA, 3350, 450, 64),
         # NVIDIA H200 data sheet (2024): SXM, as the H100 with 141 GB at 4.8 TB/s.
-        Accelerator("H200", 139.8, 989, 4800, 450, 64),
+        Accelerator("H200", 139.8, PEAKS["H200"] / TERA, 4800, 450, 64),
         # NVIDIA L40S data sheet (2023): 362 TFLOPS bf16 dense, 864 GB/s, no NVLink, PCIe Gen4 x16.
-        Accelerator("L40S", 44.4, 362, 864, 32, 32),
+        Accelerator("L40S", 44.4, PEAKS["L40S"] / TERA, 864, 32, 32),
     )
 }
 """By name. `memory_gib` is the "total capacity" of torch's out-of-memory messages on each kind."""
