@@ -40,6 +40,23 @@ def run(make_run, weather):
     return path
 
 
+def test_a_terminal_that_is_closed_ends_it_without_a_traceback(run, tmp_path):
+    told = tmp_path / "told"
+    process, ours = pty.fork()
+    if not process:
+        os.dup2(os.open(told, os.O_WRONLY | os.O_CREAT), 2)
+        os.execve(sys.executable, [sys.executable, "-m", "toolrl", "watch", str(run)], {**os.environ, "TERM": "xterm-256color"})
+    shown, deadline = "", time.monotonic() + 60.0
+    while "quit" not in shown:
+        assert time.monotonic() < deadline
+        if select.select([ours], [], [], 0.2)[0]:
+            shown += os.read(ours, 65536).decode("utf-8", "replace")
+    os.close(ours)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert told.read_text() == ""
+
+
 class Terminal:
     """A command in a terminal of its own."""
 

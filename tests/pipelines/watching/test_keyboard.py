@@ -54,12 +54,13 @@ def test_the_terminal_is_as_it_was_however_it_ends(terminal, monkeypatch, error)
     assert signal.signal(signal.SIGUSR1, own) == signal.SIG_IGN
 
 
-def test_sigterm_ends_it_as_an_error_would(terminal):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_ends_it_as_an_error_would(terminal, number):
     _, theirs = terminal
     before = termios.tcgetattr(theirs)
     with pytest.raises(SystemExit) as ended, Keyboard(theirs):
-        signal.raise_signal(signal.SIGTERM)
-    assert ended.value.code == 128 + signal.SIGTERM
+        signal.raise_signal(number)
+    assert ended.value.code == 128 + number
     assert termios.tcgetattr(theirs) == before
 
 
@@ -83,3 +84,13 @@ def test_a_terminal_that_is_gone_ends_it():
         keyboard._descriptor = kept
     for descriptor in (read, ours, theirs):
         os.close(descriptor)
+
+
+def test_a_terminal_that_is_gone_hides_no_error():
+    own, terminal = signal.getsignal(signal.SIGHUP), pty.openpty()
+    keyboard = Keyboard(terminal[1])
+    keyboard.__enter__()
+    for descriptor in terminal:
+        os.close(descriptor)
+    keyboard.__exit__(None, None, None)
+    assert signal.getsignal(signal.SIGHUP) is own

@@ -2,7 +2,7 @@
 
 Keyboard(0) ─> no echo, no line editing, no Ctrl-Z (a stopped watcher would leave the terminal so)
 wait(1.0)   ─> ["down"]; returns at once, too, when the window changes its size
-the end     ─> as it was: also after an error, Ctrl-C, and SIGTERM or SIGHUP, which end the body as an exception
+the end     ─> as it was: also after an error, Ctrl-C, and SIGTERM, SIGHUP or SIGQUIT, which end the body as an exception
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import select
 import signal
 import termios
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ terminal: the buffered writer of Python 3.11 loses the rest of a write that a si
 _NAMES = {b"A": "up", b"B": "down", b"C": "right", b"D": "left"}
 _ARROW = re.compile(rb"\x1b[\[O]([ABCD])")
 _SEQUENCE = re.compile(rb"\x1b(?:[\[O][0-?]*[ -/]*[@-~]|\[?O?[0-?]*$|.)", re.DOTALL)
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Keyboard:
@@ -47,7 +48,8 @@ class Keyboard:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, self._before)
+        with suppress(termios.error):  # the terminal is gone
+            termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, self._before)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 

@@ -5,9 +5,11 @@ Looking at the folder may take a tenth of the time at most, so a slow network fi
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from rich.console import Console
 from rich.live import Live
@@ -36,8 +38,15 @@ MOVES: Mapping[str, Callable[[Browser], object]] = {
 
 def watch_live(run: WatchedRun, console: Console, descriptor: int) -> None:
     """Show the run until `q` or Ctrl-C is pressed; `descriptor` is the terminal that keys come from."""
-    with suppress(KeyboardInterrupt):
+    try:
         _watch(run, console, descriptor)
+    except KeyboardInterrupt:
+        return
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), console.file.fileno())  # the terminal is gone, and what was meant for it with it
+        raise SystemExit(128 + signal.SIGHUP) from None
 
 
 def _watch(run: WatchedRun, console: Console, descriptor: int) -> None:
