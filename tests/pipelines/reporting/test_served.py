@@ -30,7 +30,15 @@ def test_a_group_has_its_prompt_and_the_diff_of_its_calls(run):
 
 
 @pytest.mark.parametrize(
-    "query", [{"run": "1"}, {"run": "x"}, {"version": "1"}, {"version": "1", "draw": "-1"}, {"version": "1", "draw": "77"}]
+    "query",
+    [
+        {"run": "1"},
+        {"run": "x"},
+        {"version": "1"},
+        {"version": "1", "draw": "-1"},
+        {"version": "1", "draw": "77"},
+        {"version": "1", "draw": "1" * 5000},
+    ],
 )
 def test_a_query_for_what_is_not_there_is_told(run, query):
     with pytest.raises(ConfigError):

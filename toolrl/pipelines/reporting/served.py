@@ -23,6 +23,8 @@ from toolrl.pipelines.reporting.record import Record, read_records
 
 MOST_ROWS = 500
 """Of one answer."""
+MOST_DIGITS = 18
+"""Of a number in a query."""
 FRESH_S = 2.0
 """How long a look at the folders is good for."""
 
@@ -113,6 +115,6 @@ def _stat(path: Path) -> Any:
 
 def _number(query: Mapping[str, str], name: str, default: int | None = None) -> int:
     given = query.get(name, "" if default is None else str(default))
-    if not given.isascii() or not given.isdigit():
-        raise ConfigError(f"{name}: got {given!r}; give a whole number")
+    if not given.isascii() or not given.isdigit() or len(given) > MOST_DIGITS:
+        raise ConfigError(f"{name}: got {given[: 2 * MOST_DIGITS]!r}; give a whole number")
     return int(given)
