@@ -26,6 +26,12 @@ def test_a_shared_folder_is_in_order():
     assert private_folders({"run.dir": Path("/home/me/run"), "data.train": Path("/scratch/data")}, MOUNTS) == ([], [])
 
 
+def test_a_link_is_where_it_leads_to(tmp_path):
+    (tmp_path / "runs").symlink_to("/dev/shm")
+    wrong, _ = private_folders({"run.dir": tmp_path / "runs" / "a", "data.train": Path("/home/me/../../dev/shm/b")}, MOUNTS)
+    assert [line.partition(",")[0] for line in wrong] == [f"run.dir: got {tmp_path}/runs/a", "data.train: got /home/me/../../dev/shm/b"]
+
+
 def test_memory_and_temporary_folders_are_refused_and_a_disk_is_remarked_on():
     wrong, remarks = private_folders(
         {"run.dir": Path("/mnt/fast/run"), "data.train": Path("/tmp/data"), "model.path": Path("/opt/model")}, MOUNTS

@@ -26,7 +26,7 @@ def private_folders(folders: Mapping[str, Path], mounts: str | None = None) -> t
     table = _MOUNTS.read_text() if mounts is None else mounts
     wrong, remarks = [], []
     for setting, folder in folders.items():
-        path = folder.absolute()
+        path = folder.resolve()
         kind = file_system(path, table.splitlines())
         if kind in _MEMORY or any(path.is_relative_to(each) for each in _TEMPORARY):
             wrong.append(
