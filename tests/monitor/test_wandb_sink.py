@@ -14,7 +14,7 @@ from toolrl.monitor.rollouts import SCHEMA
 from toolrl.monitor.tables import CHECKSUMS
 from toolrl.monitor.wandb_sink import WandbSink
 
-pytest.importorskip("wandb")
+wandb = pytest.importorskip("wandb")
 
 
 def rollout(folder):
@@ -36,6 +36,42 @@ def rollout(folder):
         for sample in (0, 1)
     ]
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "version-000002.parquet", **CHECKSUMS)
+
+
+class Dead:
+    """Stands in for wandb whose service died after the start, for the module and its run."""
+
+    Settings = staticmethod(dict)
+    errors = wandb.errors
+    id = "0123"
+
+    def __init__(self):
+        self.asked = []
+
+    def init(self, **settings):
+        return self
+
+    def define_metric(self, *names, **settings):
+        pass
+
+    def __getattr__(self, name):
+        def refuse(*arguments, **options):
+            self.asked.append(name)
+            raise BrokenPipeError("the service is gone")
+
+        return refuse
+
+
+def test_a_service_that_dies_ends_no_run_and_is_told_once(tmp_path, monkeypatch, caplog):
+    dead = Dead()
+    monkeypatch.setitem(sys.modules, "wandb", dead)
+    (tmp_path / "final").mkdir()
+    sink = WandbSink(tmp_path, project="toolrl", mode="offline", config={})
+    for version in (1, 2):
+        sink.write(version, {"reward/mean": 0.5})
+    sink.close()
+    assert dead.asked == ["log", "log", "Artifact", "finish", "teardown"]
+    assert caplog.text.count("wandb was not told") == 1
 
 
 @pytest.mark.stack  # starts wandb's own service process

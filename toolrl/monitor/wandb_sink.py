@@ -4,12 +4,15 @@
     settings ─> configuration                  the end ─> artefacts: the newest checkpoint, the exported model
 
 An artefact says where its files are and how big; their bytes stay there, since a checkpoint of 14B weights is 200 GB.
+
+Once it has begun, nothing that goes wrong here ends a run: metrics.jsonl has every line, and the log says once what was not told.
 """
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +26,8 @@ SAMPLES = 32
 """Groups of a table of samples."""
 COLUMNS = ("version", "draw", "sample", "prompt_id", "text", "reward", "reason", "path", "expected", "got", "advantage")
 """Of such a table."""
+
+logger = logging.getLogger(__name__)
 
 
 class WandbSink:
@@ -43,7 +48,7 @@ class WandbSink:
             import wandb  # slow to import, and used only when asked for
         except ImportError as error:
             raise ConfigError("monitor.wandb: wandb is not installed; install it, or set monitor.wandb=off") from error
-        self._wandb, self._folder = wandb, folder
+        self._wandb, self._folder, self._told = wandb, folder, False
         settings = wandb.Settings(silent=True, console="off")
         try:
             self._run = wandb.init(
@@ -63,21 +68,34 @@ class WandbSink:
 
     def write(self, version: WeightVersion, metrics: Mapping[str, float]) -> None:
         """Log the metrics of `version`; one that was evaluated comes with samples, of the newest batch that is written."""
+        self._attempt(lambda: self._write(version, metrics))
+
+    def close(self) -> None:
+        """Say where the newest checkpoint and the exported model are, and finish the run; online, this waits for the upload."""
+        for end in (self._log_artefacts, self._run.finish, self._wandb.teardown):  # the last: else the cluster's end is its service's
+            self._attempt(end)
+
+    def _attempt(self, tell: Callable[[], object]) -> None:
+        try:
+            tell()
+        except Exception:  # a service that died, an account, a file of rollouts that cannot be read
+            if not self._told:
+                logger.exception("wandb was not told; the run goes on, and metrics.jsonl has all of it")
+                self._told = True
+
+    def _write(self, version: WeightVersion, metrics: Mapping[str, float]) -> None:
         samples = {}
         if any(name.startswith("heldout/") for name in metrics) and (rows := self._samples()):
             samples["samples"] = self._wandb.Table(columns=list(COLUMNS), data=rows)
         self._run.log({"version": version, **metrics, **samples})
 
-    def close(self) -> None:
-        """Say where the newest checkpoint and the exported model are, and finish the run; online, this waits for the upload."""
+    def _log_artefacts(self) -> None:
         checkpoints = [path for path in (self._folder / "checkpoints").glob("version-*") if path.is_dir()]
         for kind, path in (("checkpoint", max(checkpoints, default=None)), ("model", self._folder / "final")):
             if path is not None and path.is_dir():
                 artefact = self._wandb.Artifact(f"{kind}-{self._run.id}", type=kind, description=str(path), metadata={"folder": str(path)})
                 artefact.add_reference(path.as_uri(), checksum=False)
                 self._run.log_artifact(artefact)
-        self._run.finish()
-        self._wandb.teardown()  # its service would be ended with the cluster, and its own end would tell of that in a traceback
 
     def _samples(self) -> list[list[Any]]:
         """Return the first completion of each of the first groups of the newest file of rollouts."""
