@@ -4,7 +4,8 @@ import pytest
 from toolrl.config.learning import LearnerConfig
 from toolrl.config.schema import ModelConfig
 from toolrl.errors import LearnerError, UserError
-from toolrl.learner.packing import RankShard
+from toolrl.learner.collate import demonstration_tokens
+from toolrl.learner.packing import Demonstration, RankShard
 from toolrl.learner.rank import LearnerRank
 
 SEQUENCES = [np.arange(3, 3 + n, dtype=np.int32) % 97 for n in (2, 31, 7, 18)]
@@ -37,3 +38,11 @@ def test_using_a_rank_before_its_setup_is_refused(tmp_path):
         LearnerRank(fp32(str(tmp_path)), LearnerConfig()).save(tmp_path)
     with pytest.raises(LearnerError, match="setup"):
         LearnerRank(fp32(str(tmp_path)), LearnerConfig()).step(RankShard(0, (), {}, {}), {})
+
+
+@pytest.mark.parametrize(("share", "counted"), [(1, 9.0), (2, 4.5)])
+def test_tokens_of_a_row_that_ranks_share_are_counted_once_by_all_of_them_together(tmp_path, share, counted):
+    rank = LearnerRank(fp32(str(tmp_path)), LearnerConfig(num_ranks=2, sequence_parallel=share))
+    rows = [Demonstration(np.arange(n, dtype=np.int32), 1) for n in (4, 5)]
+    rank._count([demonstration_tokens(rows, "cpu")], 0.0, {})
+    assert rank.done.tokens == counted

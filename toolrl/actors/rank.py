@@ -118,7 +118,7 @@ class LearnerActor:
 
     def _readings(self) -> list[Reading]:
         done, labels = self._learner.done, {"rank": str(self._rank)}
-        found = [("learner/computed", labels, float(done.tokens)), ("learner/computing_s", labels, done.seconds)]
+        found = [("learner/computed", labels, done.tokens), ("learner/computing_s", labels, done.seconds)]
         return [*found, *([("actor/gpu_memory", {"actor": f"{self!r}"}, float(done.gpu_bytes))] if done.gpu_bytes else [])]
 
     @together

@@ -44,8 +44,8 @@ T = TypeVar("T")
 class Done:
     """What a rank has done since its process started."""
 
-    tokens: int = 0
-    """Trained on, prompts included; each that several completions share once."""
+    tokens: float = 0.0
+    """Trained on, prompts included; each that several completions share once, and of rows that ranks share its part."""
     seconds: float = 0.0
     """In batches."""
     gpu_bytes: int = 0
@@ -130,7 +130,8 @@ class LearnerRank:
         """Count a batch as done; returns the metrics of its time."""
         seconds = time.perf_counter() - started
         gpu_bytes = torch.cuda.max_memory_reserved() if self._device == "cuda" else 0
-        self.done = Done(self.done.tokens + sum(each.num_real for each in micro_batches), self.done.seconds + seconds, gpu_bytes)
+        tokens = sum(each.num_real for each in micro_batches) / self._ranks.copies
+        self.done = Done(self.done.tokens + tokens, self.done.seconds + seconds, gpu_bytes)
         found = {"learner/step_s": seconds}
         if "learner/flops" in metrics:
             found |= utilisation(metrics["learner/flops"], seconds, self._world_size, peak(self._device, self._model.dtype))
