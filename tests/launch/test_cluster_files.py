@@ -83,6 +83,8 @@ def test_the_image_has_the_pinned_packages_and_their_python_and_no_root():
     assert "GPU_RESOLVE := --python-version 3.11 " in (ROOT / "Makefile").read_text()
     assert "RUN pip install --no-cache-dir --no-deps -r /opt/toolrl/requirements/gpu.txt" in lines
     assert "USER toolrl" in lines
+    (programs,) = [line.split() for line in lines if "apt-get install" in line]
+    assert {"procps", "wget"} <= set(programs)  # what the pods' preStop and KubeRay's probes run
     copied = [line.split()[1:-1] for line in lines if line.startswith("COPY")]
     assert all((ROOT / source).exists() for sources in copied for source in sources)
     links = [link.readlink() for link in (ROOT / "toolrl").iterdir() if link.is_symlink()]
