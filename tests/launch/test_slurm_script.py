@@ -23,6 +23,8 @@ case $1 in
     if [[ "$*" != *--head* ]]; then [[ -n ${NO_WORKERS:-} ]] || touch "$T/workers"
     elif [[ -n ${NO_HEAD:-} ]]; then exit 3
     else touch "$T/head"; fi
+    [[ -z ${STUBBORN:-} ]] || trap '' TERM
+    echo $$ >> "$T/pids"
     exec /bin/sleep 60
     ;;
 esac
@@ -132,6 +134,17 @@ def test_sigterm_is_handed_to_the_driver_alone_and_a_saved_run_is_queued_again(j
     run.process.send_signal(signal.SIGTERM)
     assert run.ends()[0] == 75
     assert run.calls("saved") == ["saved"]
+    assert run.calls("scontrol") == [f"scontrol requeue {os.getpid()}"]
+
+
+def test_a_node_that_does_not_end_keeps_a_saved_run_from_nothing(job):
+    run = job(STUBBORN="1")
+    run.until("training")
+    began = time.monotonic()
+    run.process.send_signal(signal.SIGTERM)
+    assert run.ends()[0] == 75
+    assert time.monotonic() - began < 45  # that node would go on for 60 s
+    assert not [pid for pid in (run.folder / "pids").read_text().split() if Path("/proc", pid, "exe").exists()]
     assert run.calls("scontrol") == [f"scontrol requeue {os.getpid()}"]
 
 
