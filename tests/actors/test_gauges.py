@@ -136,6 +136,11 @@ def test_an_observation_that_fails_ends_nothing_and_is_told_once(said, monkeypat
     assert caplog.text.count("live metrics of") == 1
 
 
+def test_ray_itself_takes_a_run_of_any_name():
+    """Without a cluster its instruments check what they are told all the same."""
+    Instruments("läufe 运行").say(describe("reward/scoring_s"), {}, 0.5)
+
+
 def test_a_run_is_told_nothing_of_what_an_engine_did_for_the_one_before(said):
     totals = iter((100.0, 130.0))
     live = Live("first", lambda: [("engine/sampled_tokens", {"engine": "engine-0"}, next(totals))])

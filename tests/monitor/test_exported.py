@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from toolrl.monitor.exported import all_scraped, description, exported_name, labels_of, scraped_names, series
+from toolrl.monitor.exported import all_scraped, description, exported_name, label_of, labels_of, scraped_names, series
 from toolrl.monitor.metrics import LIVE, METRICS, Kind, describe
 
 
@@ -61,3 +61,7 @@ def test_ray_takes_the_help_of_every_metric_as_ascii():
     told = [description(metric) for metric in (*METRICS, *LIVE)]
     assert all(help.isascii() and "?" not in help for help in told)
     assert description(describe("weights/parity_max_abs_dlogp")).startswith("Largest |delta log p| between")
+
+
+def test_runs_of_any_name_are_told_apart_in_ascii():
+    assert [label_of(run) for run in ("demo", "läufe", "lüufe")] == ["demo", "l\\xe4ufe", "l\\xfcufe"]

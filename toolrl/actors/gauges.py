@@ -20,7 +20,7 @@ import psutil  # type: ignore[import-untyped]
 import ray
 from ray.util import metrics as ray_metrics
 
-from toolrl.monitor.exported import RUN, description, exported_name, labels_of, series
+from toolrl.monitor.exported import RUN, description, exported_name, label_of, labels_of, series
 from toolrl.monitor.metrics import Kind, Metric, describe
 from toolrl.types import WeightVersion
 
@@ -49,7 +49,7 @@ class Instruments:
 
     def say(self, metric: Metric, labels: Mapping[str, str], value: float) -> None:
         """Set a gauge, bring a counter to a total, or add one observation to a histogram."""
-        tags = {RUN: self.run, **labels}
+        tags = {RUN: label_of(self.run), **labels}
         instrument = self._made.get(metric.name) or self._make(metric)
         if metric.kind is Kind.COUNTER:
             key = metric.name, tuple(labels.values())

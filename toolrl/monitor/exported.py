@@ -75,6 +75,11 @@ def description(metric: Metric) -> str:
     return metric.help.replace("Δ", "delta").encode("ascii", "replace").decode()
 
 
+def label_of(run: str) -> str:
+    """Return what the label `run` says of a run folder: Ray takes letters of ASCII alone, and two folders must not become one."""
+    return run.encode("ascii", "backslashreplace").decode()
+
+
 def labels_of(metric: Metric) -> tuple[str, ...]:
     """Return the labels of a metric, `run` first."""
     family = (metric.name.split("/")[-2],) if metric.name.endswith("/*") else ()
