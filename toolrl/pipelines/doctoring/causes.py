@@ -48,7 +48,7 @@ _RULES: tuple[tuple[str, Cause], ...] = (
         ),
     ),
     (
-        r"CUDA out of memory|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED|No available memory for the cache blocks",
+        r"CUDA out of memory|torch\.\S*OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED|No available memory for the cache blocks",
         Cause(
             "GPU memory",
             "the settings want more than the GPU has, or another process is on it",
@@ -80,7 +80,7 @@ _RULES: tuple[tuple[str, Cause], ...] = (
         ),
     ),
     (
-        r"SIGKILL|exit code -9|OOM|out-of-memory|Cannot allocate memory|MemoryError",
+        r"SIGKILL|exit code -9|\bOOM\b|out[-_ ]of[-_ ]memory|low on memory|Cannot allocate memory|MemoryError",
         Cause("{actor}", "its process was killed, most often by the kernel for want of memory", _LOOK_FOR_KILLS + "\n{resume}"),
     ),
     (
