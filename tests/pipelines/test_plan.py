@@ -59,7 +59,7 @@ def test_json_is_the_plan_as_plain_values(capsys):
 
 
 def test_a_table_compares_nodes_and_models(capsys):
-    code, out = planned(capsys, SEVEN, "--compare", "--models", "Qwen2.5-7B,Qwen2.5-32B")
+    code, out = planned(capsys, SEVEN, "--compare", "--models", "Qwen2.5-7B, Qwen2.5-32B")
     lines = out.splitlines()
     assert code == 0
     assert len(lines) == 1 + 2 * 4

@@ -60,7 +60,7 @@ def plan(arguments: Sequence[str], asked: Asked) -> int:
     cluster = read_cluster(asked.cluster) if asked.cluster else assumed_cluster(config)
     found = planned(config, shape, cluster, asked.prompt_tokens, asked.completion_tokens)
     if asked.compare:
-        plans = list(compared(found, [shape_of(name) for name in (asked.models or _COMPARED).split(",")]))
+        plans = list(compared(found, [shape_of(name.strip()) for name in (asked.models or _COMPARED).split(",")]))
         print(json.dumps([page.values(each) for each in plans]) if asked.as_json else table(plans))
         return 0
     if asked.as_json:
