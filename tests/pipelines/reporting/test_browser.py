@@ -139,6 +139,12 @@ def test_all_of_a_run_is_served_to_the_browser_until_it_is_stopped(browser, with
         page.fill("[name=low]", "7")
         expect(page.locator("#count")).to_have_text("0 groups")
         assert said == []
+        page.goto(address + "#run=0&version=9&draw=99")
+        page.reload()
+        page.wait_for_selector("html[data-ready]")
+        expect(page.locator("#trouble")).to_contain_text("version 9 has no draw 99")
+        page.fill("[name=low]", "0")
+        expect(page.locator("#trouble")).to_be_hidden()
         page.close()
     finally:
         server.send_signal(signal.SIGINT)

@@ -125,8 +125,10 @@ class Browser {
   async list(start) {
     const asked = ++this.asked;
     const wanted = this.wanted();
-    const { rows, total } = await this.source.page(wanted, start).catch((error) => ({ rows: [], total: 0, error: trouble(error.message) }));
+    const found = await this.source.page(wanted, start).catch((error) => trouble(error.message));
     if (asked !== this.asked) return;
+    if (found) byId("trouble").hidden = true;
+    const { rows, total } = found || { rows: [], total: 0 };
     this.start = start;
     byId("rows").replaceChildren(...rows.map((row) => this.line(wanted.run, row)));
     byId("count").textContent = total === 1 ? "1 group" : `${total.toLocaleString("en")} groups`;
@@ -177,7 +179,12 @@ class Browser {
     const named = new URLSearchParams(location.hash.slice(1));
     if (!named.has("draw")) return;
     const run = this.runs.find((each) => each.number === Number(named.get("run") || 0));
-    const row = run && (await this.source.find(run.number, Number(named.get("version")), Number(named.get("draw"))));
+    let row;
+    try {
+      row = run && (await this.source.find(run.number, Number(named.get("version")), Number(named.get("draw"))));
+    } catch (error) {
+      return trouble(error.message);
+    }
     if (!row) return trouble(`The page has no draw ${named.get("draw")} of version ${named.get("version")}.`);
     byId("groups").scrollIntoView();
     await this.open(run.number, row);
