@@ -7,6 +7,7 @@ run folders ─> Record, GroupIndex ─┬─> groups that fit ─> report.html,
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -72,7 +73,11 @@ def serve_report(paths: Sequence[Path], *, port: int) -> None:
         groups, completions = sum(len(index.rows) for index in indexes), sum(index.completions() for index in indexes)
         print(f"{'; '.join(f'{record.name} ({record.state})' for record in runs.records)}")
         print(f"{counted(groups, 'group')}, {counted(completions, 'completion')}, read in {seconds:.1f} s")
-        print(f"\nopen it: {address}\n\nonly this machine can; from another: ssh -L PORT:127.0.0.1:PORT. Ctrl-C stops it", flush=True)
+        there = address.split("/")[2]
+        print(
+            f"\nopen it: {address}\n\nonly this machine can; from another: ssh -L {there.split(':')[1]}:{there} HOST. Ctrl-C stops it",
+            flush=True,
+        )
 
     serve_site(Site(runs.page, policy(served=True), answers), port=port, ready=ready)
 
@@ -93,7 +98,7 @@ def _summary(records: Sequence[Record], target: Path, num_bytes: int, shown: int
     )
     lines = [f"{target}  {num_bytes / MIB:.1f} MiB", f"  {runs}", f"  {groups}", "", f"open it: {target.resolve().as_uri()}"]
     if shown < total:
-        lines.append(f"see all: toolrl report {' '.join(str(record.path) for record in records)} --serve")
+        lines.append(f"see all: {shlex.join(('toolrl', 'report', *(str(record.path) for record in records), '--serve'))}")
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """`toolrl report` writes its page whole or not at all, and says what it wrote."""
 
 import json
+import shlex
 
 import pytest
 
@@ -25,6 +26,13 @@ def test_a_program_may_read_what_was_written(with_metrics, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["bytes"] == (tmp_path / "both.html").stat().st_size
     assert (found["groups"], found["of_groups"], len(found["runs"])) == (4, 6, 2)
+
+
+def test_the_command_that_is_told_can_be_typed_as_it_stands(with_metrics, capsys):
+    run = with_metrics(name="it's a run; of mine")
+    assert main(["report", str(run), "--groups", "1"]) == 0
+    (told,) = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines() if line.startswith("see all: ")]
+    assert shlex.split(told) == ["toolrl", "report", str(run), "--serve"]
 
 
 def test_a_supervised_run_has_a_page_without_groups(tmp_path, capsys):
