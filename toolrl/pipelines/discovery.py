@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from toolrl.actors.gauges import endpoints
@@ -37,5 +38,6 @@ class Discovery:
         """Do nothing: the nodes are those that were there at the start."""
 
     def close(self) -> None:
-        """Remove the file: nobody answers there any more."""
-        self._path.unlink(missing_ok=True)
+        """Remove the file: nobody answers there any more. One that cannot be removed harms nobody, and what ended the run is told."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
