@@ -41,6 +41,8 @@ class Injector:
         chance = random.Random(f"{name}/{seed}")
         self.version, self.which, self.share = chance.randint(2, 4), chance.randrange(1000), chance.random()
         self.version -= self.version % 2 if self.accident.point in ("saving", "marking", "save", "evaluating") else 0
+        if self.accident.how == "cut":  # the second checkpoint: there has to be one before it
+            self.version = chance.randint(4, 5)
         self.controller = None
         self.armed = False
         self.engines, self.workers = [], []
