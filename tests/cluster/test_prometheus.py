@@ -26,7 +26,7 @@ pytestmark = [
 RUN_S = 600
 ONLY_ON_GPU = {"ray_toolrl_learner_mfu_ratio", "ray_toolrl_actor_gpu_memory_bytes"}
 SETTINGS = (
-    "conf/demo.yaml", "run.steps=6", "eval.every=3", "eval.prompts=32", "checkpoint.every=2", "algo.kl_coef=0.01", "monitor.trace=2,4-5",
+    "conf/demo.yaml", "run.steps=24", "eval.every=12", "eval.prompts=32", "checkpoint.every=2", "algo.kl_coef=0.01", "monitor.trace=2,4-5",
 )  # fmt: skip
 
 
