@@ -1,6 +1,7 @@
 """Traces of chosen versions, from fakes of what actors answer."""
 
 import json
+import threading
 import time
 from types import SimpleNamespace
 
@@ -74,6 +75,17 @@ def test_a_disk_that_is_full_ends_no_run(tmp_path, ray, caplog):
     sink.write(1, {})
     sink.close()
     assert "cannot be written" in caplog.text
+
+
+def test_a_file_system_that_does_not_answer_holds_up_no_run(tmp_path, ray, caplog, monkeypatch):
+    answered = threading.Event()
+    monkeypatch.setattr(tracing, "replace_text", lambda path, text: answered.wait(60))
+    monkeypatch.setattr(tracing, "WRITTEN_S", 0.1)
+    sink = TraceSink(tmp_path, [range(1, 2)], dict)
+    sink.write(1, {})
+    sink.close()
+    answered.set()
+    assert "trace of version 1: not written within 0.1 s" in caplog.text
 
 
 def test_the_parts_of_a_push_lie_in_it_one_behind_the_other():

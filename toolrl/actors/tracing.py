@@ -28,6 +28,8 @@ TRACES = "traces"
 PART = re.compile(r"weights/\w+_s")
 ANSWER_S = 30.0
 """Longest wait for an actor's spans: a reward worker answers after the groups it has."""
+WRITTEN_S = 40.0
+"""Longest wait, at the end of a run, for traces that are still gathered or written: a file system may never answer."""
 
 logger = logging.getLogger(__name__)
 
@@ -70,13 +72,16 @@ class TraceSink:
         driver = SPANS.since(since)
         arguments = (version, {"driver": [*driver, *push_parts(driver, metrics)]}, calls)
         self._writing = [thread for thread in self._writing if thread.is_alive()]
-        self._writing.append(threading.Thread(target=self._gather, args=arguments, name=f"trace of version {version}"))
+        self._writing.append(threading.Thread(target=self._gather, args=arguments, name=f"trace of version {version}", daemon=True))
         self._writing[-1].start()
 
     def close(self) -> None:
-        """Wait until what was begun is written."""
+        """Wait until what was begun is written, for `WRITTEN_S` at most."""
+        end = time.monotonic() + WRITTEN_S
         for thread in self._writing:
-            thread.join()
+            thread.join(max(end - time.monotonic(), 0.0))
+            if thread.is_alive():
+                logger.warning("%s: not written within %g s, given up", thread.name, WRITTEN_S)
 
     def _gather(self, version: WeightVersion, found: dict[str, list[Span]], calls: Mapping[str, Any]) -> None:
         end = time.monotonic() + ANSWER_S
