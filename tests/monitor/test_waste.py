@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolrl.config.learning import LearnerConfig
 from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
 from toolrl.monitor.waste import Accelerators, WasteSink, wasted
 
 LINE = {
@@ -57,6 +59,23 @@ def test_shared_accelerators_wait_for_nobody_in_the_turn_of_the_other():
             "waste/driver": 2,
             "waste/dull_groups": 4,
             "waste/turns": 1,
+        }
+    )
+
+
+def test_of_a_supervised_run_the_learner_counts_alone():
+    config = SftConfig(learner=LearnerConfig(num_ranks=4))
+    line = {name: seconds for name, seconds in LINE.items() if not name.startswith("engine/")} | {"loop/wait_generation_s": 0.0}
+    line.pop("loop/dull_share")
+    assert wasted(line, Accelerators.of(config)) == pytest.approx(
+        {
+            "run/accelerator_s": 48,  # 4 ranks for 10 s and 2 s of evaluation
+            "waste/evaluation": 8,
+            "waste/checkpoint": 6,
+            "waste/push": 4,
+            "waste/learner_overhead": 2,
+            "waste/driver": 18,  # 4 ranks for the 4.5 s that no stage has
+            "waste/turns": 0,
         }
     )
 

@@ -19,7 +19,8 @@ each. The causes share no second, so together they are never more than `run/acce
 | turns | both | where they share GPUs: these change hands |
 
 Where GPUs are shared, that the learner waits while engines sample is no waste, nor the reverse: then `no_groups` is what the engines leave
-idle in their turn. All of it comes from metrics that the line has anyway.
+idle in their turn. Of a supervised run the learner's accelerators count alone, since engines only measure there. All of it comes from
+metrics that the line has anyway.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from toolrl.config.schema import RlConfig
+from toolrl.config.sft import SftConfig
 from toolrl.protocols import Sink
 from toolrl.types import WeightVersion
 
@@ -46,8 +48,10 @@ class Accelerators:
     """They are the same ones."""
 
     @classmethod
-    def of(cls, config: RlConfig) -> Accelerators:
-        """Return those of a configuration."""
+    def of(cls, config: RlConfig | SftConfig) -> Accelerators:
+        """Return those of a configuration; of a supervised run the learner's, since engines only measure there."""
+        if isinstance(config, SftConfig):
+            return cls(0, 0, config.learner.num_ranks, shared=False)
         per_engine = config.engine.tensor_parallel
         return cls(per_engine, config.engine.num * per_engine, config.learner.num_ranks, config.cluster.colocated)
 
@@ -59,7 +63,7 @@ def wasted(metrics: Metrics, accelerators: Accelerators) -> dict[str, float]:
         metrics: Of the version.
         accelerators: Of the run.
     """
-    if "engine/busy_sum_s" not in metrics or "learner/step_s" not in metrics:
+    if "learner/step_s" not in metrics:
         return {}
     engines, ranks = accelerators.of_engines, accelerators.of_learner
     stage = {name: metrics[f"loop/{name}_s"] for name in ("step", "wait_generation", "learner", "push", "eval", "checkpoint")}
@@ -67,21 +71,23 @@ def wasted(metrics: Metrics, accelerators: Accelerators) -> dict[str, float]:
     turn = metrics.get("learner/turn_s", 0.0)
     passes = sum(metrics.get(f"learner/{name}", 0.0) for name in _PASSES)
     between = lap - sum(stage[name] for name in ("wait_generation", "learner", "push", "eval", "checkpoint"))
-    busy = metrics["engine/busy_sum_s"] * accelerators.of_an_engine
+    busy = metrics["engine/busy_sum_s"] * accelerators.of_an_engine if engines else 0.0
     found = {
         "push": stage["push"] * (ranks if accelerators.shared else ranks + engines),
         "checkpoint": stage["checkpoint"] * ranks,
         "learner_overhead": (stage["learner"] - turn - passes) * ranks,
         "driver": between * ranks,
         "turns": turn * ranks,
-        "dull_groups": busy * metrics["loop/dull_share"],
     }
+    if engines:
+        found["dull_groups"] = busy * metrics["loop/dull_share"]
     if accelerators.shared:
         found["no_groups"] = (stage["wait_generation"] + stage["eval"]) * ranks - busy
     else:
+        found["evaluation"] = stage["eval"] * ranks
+    if engines and not accelerators.shared:
         lost = (engines - metrics["engine/serving"] * accelerators.of_an_engine) * (lap - stage["push"])
         found["no_groups"] = stage["wait_generation"] * ranks
-        found["evaluation"] = stage["eval"] * ranks
         found["lost_engines"] = lost
         found["no_slots"] = engines * (lap - stage["push"]) - busy - lost
     total = lap * (ranks if accelerators.shared else ranks + engines)

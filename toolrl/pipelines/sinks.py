@@ -55,5 +55,4 @@ def open_sinks(config: RlConfig | SftConfig, folder: RunFolder, start: WeightVer
     sinks += [VersionGauges(folder.path.name, folder.attempt), discovery]
     if config.monitor.trace:
         sinks.append(TraceSink(folder.path, versions(config.monitor.trace), actors))
-    sink = DriftSink(ManySinks(sinks), drift)
-    return WasteSink(sink, Accelerators.of(config)) if isinstance(config, RlConfig) else sink
+    return WasteSink(DriftSink(ManySinks(sinks), drift), Accelerators.of(config))

@@ -11,11 +11,12 @@ After a lost learner the ranks are made anew; on shared GPUs the engines with th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from toolrl.actors.gauges import Reading
 from toolrl.actors.learner import LearnerGroup
 from toolrl.actors.placement import Bundle, bundles_of, learner_bundles
 from toolrl.actors.reward import ScorerPool
@@ -60,8 +61,11 @@ class Crew:
     measuring: Measuring | None
 
     @classmethod
-    async def start(cls, inputs: SupervisedInputs, stage: Stage) -> Crew:
-        """Create the actors and load the model into all of them. Raises DeadlineError, LearnerError, RolloutError or ScoringError."""
+    async def start(cls, inputs: SupervisedInputs, stage: Stage, scored: Callable[[float], object] = lambda seconds: None) -> Crew:
+        """Create the actors and load the model into all of them; `scored` is told how long verdicts took, as by `ScorerPool`.
+
+        Raises DeadlineError, LearnerError, RolloutError or ScoringError.
+        """
         config = inputs.config
         if inputs.judged is None:
             make_ranks = partial(stage.learners, config.learner, rank_arguments(config, inputs.model_path), None)
@@ -69,7 +73,7 @@ class Crew:
             await group.start()
             return cls(inputs, group, None)
         verifier = inputs.judged.verifier
-        scorer = ScorerPool(lambda i: stage.reward_worker(i, verifier, config.reward), config.reward)
+        scorer = ScorerPool(lambda i: stage.reward_worker(i, verifier, config.reward), config.reward, scored)
         fleet = await _fleet(inputs, stage)
         await asyncio.gather(fleet.start(), scorer.start())
         return cls(inputs, fleet.group, _measuring(inputs, inputs.judged, fleet, scorer))
@@ -103,6 +107,10 @@ class Crew:
         """Every actor that is up, by name."""
         beside = {**self.measuring.fleet.pool.actors, **self.measuring.scorer.actors} if self.measuring else {}
         return {**beside, **self.group.actors}
+
+    def readings(self) -> list[Reading]:
+        """Return how engines and reward workers stand, for Prometheus; may be called from another thread."""
+        return [*self.measuring.fleet.pool.readings(), *self.measuring.scorer.readings()] if self.measuring else []
 
     def store(self, store: Store) -> Store:
         """Return `store` as the loop may call it at any time."""

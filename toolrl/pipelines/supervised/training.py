@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
+from toolrl.actors.gauges import Live
 from toolrl.actors.start import Stage
 from toolrl.checkpoint.store import Checkpoint, CheckpointStore
 from toolrl.controller.supervised import SupervisedLoop
@@ -58,11 +60,14 @@ class SupervisedRun:
         """Start the actors, bring them to where the run stands, and train to its end. Raises what no attempt could recover from."""
         start = time.monotonic()
         self._reporter.beat()
-        self._crew = await Crew.start(self._inputs, self._stage)
+        live = Live(self._folder.path.name, lambda: self._crew.readings(), "driver", alone=True)
+        self._crew = await Crew.start(self._inputs, self._stage, partial(live.observe, "reward/scoring_s", {}))
+        live.start()
         try:
             await self._recovery.through(newest, attempt=self._attempt, anew=self._anew, start=start)
         finally:
             await self._crew.stop()
+            live.stop()
 
     async def _anew(self) -> None:
         self._reporter.enter(STARTING)
