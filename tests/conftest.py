@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -29,6 +30,25 @@ def shared_data():
     if not (folder / "tool_calling" / "train.jsonl").is_file():
         pytest.skip("the real rows are not there; set TOOLRL_SHARED_DATA to their folder")
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a disk of a size (`64k`) that ends with the test; where this machine lets nobody mount one, the test is skipped."""
+    disks = []
+
+    def make(size):
+        folder = tmp_path / f"disk-{len(disks)}"
+        folder.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"mounts a file system, which is not allowed here: {done.stderr.strip()}")
+        disks.append(folder)
+        return folder
+
+    yield make
+    for folder in disks:
+        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture(scope="session")

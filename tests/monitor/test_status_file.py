@@ -1,12 +1,9 @@
 """The file follows what the driver does, costs it nothing, and outlives a full disk."""
 
 import errno
-import os
-import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,27 +110,14 @@ def test_a_folder_that_is_gone_ends_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@contextmanager
-def small_disk(folder: Path):
-    if os.geteuid():
-        pytest.skip("mounts a file system, which takes root")
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-def test_on_a_full_disk_it_still_says_how_the_run_ended(tmp_path):
-    with small_disk(tmp_path / "disk") as disk:
-        driver = Driver()
-        file = StatusFile(disk / "status.json", driver.look, every_s=60)
-        assert (disk / "status.json").exists()
-        with pytest.raises(OSError, match="No space left") as full:
-            (disk / "filler").write_bytes(bytes(2**20))
-        assert full.value.errno == errno.ENOSPC
-        driver.status = replace(STATUS_NOW, end=End(11.0, "failed", "no space left for a checkpoint"))
-        file.close()
-        assert read_status(disk).end.error == "no space left for a checkpoint"
-        assert sorted(path.name for path in disk.iterdir()) == ["filler", "status.json"]
+def test_on_a_full_disk_it_still_says_how_the_run_ended(small_disk):
+    disk, driver = small_disk("64k"), Driver()
+    file = StatusFile(disk / "status.json", driver.look, every_s=60)
+    assert (disk / "status.json").exists()
+    with pytest.raises(OSError, match="No space left") as full:
+        (disk / "filler").write_bytes(bytes(2**20))
+    assert full.value.errno == errno.ENOSPC
+    driver.status = replace(STATUS_NOW, end=End(11.0, "failed", "no space left for a checkpoint"))
+    file.close()
+    assert read_status(disk).end.error == "no space left for a checkpoint"
+    assert sorted(path.name for path in disk.iterdir()) == ["filler", "status.json"]

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +28,6 @@ from toolrl.pipelines.doctoring.machine import check_machine, check_shared, room
 from toolrl.pipelines.doctoring.stack import check_stack, installed
 from toolrl.pipelines.live_status import Sources
 
-ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system, which takes root")
-
 
 def silent(progress):
     """Nobody listens."""
@@ -44,16 +41,6 @@ def worst(report):
 
 def told(finding):
     return "\n".join((finding.what, *finding.evidence, finding.cause, finding.next))
-
-
-@contextmanager
-def small_disk(folder, size):
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_driver_killed(tmp_path):
@@ -89,30 +76,27 @@ def test_damaged_checkpoint(tmp_path):
     assert "a resume goes on from version-00000002" in found.next
 
 
-@ROOT
-def test_full_disk(tmp_path):
-    with small_disk(tmp_path / "disk", "256k") as disk:
+def test_full_disk(small_disk):
+    disk = small_disk("256k")
 
-        def train():
-            with driven(disk / "run") as reporter:
-                reporter.enter("checkpoint")
-                with pytest.raises(OSError, match="No space left"):
-                    (disk / "filler").write_bytes(bytes(2**20))
-                CheckpointStore(disk / "run" / "checkpoints", 2).begin(4)
+    def train():
+        with driven(disk / "run") as reporter:
+            reporter.enter("checkpoint")
+            with pytest.raises(OSError, match="No space left"):
+                (disk / "filler").write_bytes(bytes(2**20))
+            CheckpointStore(disk / "run" / "checkpoints", 2).begin(4)
 
-        with pytest.raises((CheckpointError, OSError)):
-            train()
-        found = of_run(disk / "run", silent).sorted
+    with pytest.raises((CheckpointError, OSError)):
+        train()
+    found = of_run(disk / "run", silent).sorted
     assert {each.culprit for each in found if each.severity is Severity.ERROR} <= {"disk", f"disk of {disk / 'run'}"}
     assert found[0].culprit == "disk"
     assert "in stage checkpoint" in found[0].what
 
 
-@ROOT
-def test_too_small_shared_memory(tmp_path):
-    with small_disk(tmp_path / "shm", "64m") as shared:
-        report = Report("here")
-        check_shared(report, room_of(shared), shared)
+def test_too_small_shared_memory(small_disk):
+    report, shared = Report("here"), small_disk("64m")
+    check_shared(report, room_of(shared), shared)
     found = worst(report)
     assert (found.severity, found.culprit) == (Severity.ERROR, "shared memory")
     assert "is too small: 64 MiB of 64 MiB free" in found.what
