@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from types import NoneType
 from typing import Any
 
@@ -45,45 +46,29 @@ async def gather(
     where given, in place of both for an actor that is silent or has died. An actor that raises `lost` itself has lost the others: whoever
     of them is silent is named.
     """
-    if actors is None:
-        return await _gathered(what, calls, None, timeout_s=timeout_s, error=error, lost=lost, actors={}, setting=setting)
-    with CALLS.waiting(what, calls, actors, timeout_s, setting) as noted:
-        return await _gathered(what, calls, noted, timeout_s=timeout_s, error=error, lost=lost, actors=actors, setting=setting)
-
-
-async def _gathered(
-    what: str,
-    calls: Mapping[str, Awaitable[Any]],
-    noted: Call | None,
-    *,
-    timeout_s: float,
-    error: type[RunError],
-    lost: type[RunError] | None,
-    actors: Mapping[str, Any],
-    setting: str,
-) -> list[Any]:
-    """Return what `gather` does; `noted` is told who has answered."""
-    tasks = {asyncio.ensure_future(awaited(call)): name for name, call in calls.items()}
-    if noted is not None:
-        for task, name in tasks.items():
-            task.add_done_callback(lambda ended, name=name: _note(noted, name, ended))  # type: ignore[misc] # binds the loop's value
-    try:
-        done, pending = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
-        failed = await _failed(done, pending, lost)
-        silent = sorted(name for task, name in tasks.items() if not task.done())
-    finally:
-        for task in tasks:
-            task.cancel()
-    if failed is not None and (failure := failed.exception()) is not None:
-        if isinstance(failure, RayActorError):
-            raise (lost or error)(await _death(what, tasks[failed], failure)) from failure
-        told = translate(f"{what}: {tasks[failed]}", failure, error)
-        if lost is not None and isinstance(told, lost) and silent:
-            raise lost("\n".join([f"{told}; and no word from {', '.join(silent)}", *await _last_words(silent, actors)])) from failure
-        raise told from failure
-    if pending:
-        raise (lost or DeadlineError)(await _silence(what, silent, timeout_s, actors, setting))
-    return [task.result() for task in tasks]
+    with CALLS.waiting(what, calls, actors, timeout_s, setting) if actors is not None else nullcontext() as noted:
+        tasks = {asyncio.ensure_future(awaited(call)): name for name, call in calls.items()}
+        if noted is not None:
+            for task, name in tasks.items():
+                task.add_done_callback(lambda ended, name=name: _note(noted, name, ended))  # type: ignore[misc] # binds the loop's value
+        try:
+            done, pending = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
+            failed = await _failed(done, pending, lost)
+            silent = sorted(name for task, name in tasks.items() if not task.done())
+        finally:
+            for task in tasks:
+                task.cancel()
+        if failed is not None and (failure := failed.exception()) is not None:
+            if isinstance(failure, RayActorError):
+                raise (lost or error)(await _death(what, tasks[failed], failure)) from failure
+            told = translate(f"{what}: {tasks[failed]}", failure, error)
+            if lost is not None and isinstance(told, lost) and silent:
+                words = await _last_words(silent, actors or {})
+                raise lost("\n".join([f"{told}; and no word from {', '.join(silent)}", *words])) from failure
+            raise told from failure
+        if pending:
+            raise (lost or DeadlineError)(await _silence(what, silent, timeout_s, actors or {}, setting))
+        return [task.result() for task in tasks]
 
 
 def _note(call: Call, name: str, ended: asyncio.Task[Any]) -> None:
