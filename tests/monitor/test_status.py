@@ -55,16 +55,17 @@ def test_keys_of_a_later_version_are_passed_over_and_whole_numbers_are_seconds(t
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda s: s.pop("stage"), "stage: not there"),
-        (lambda s: s["actors"][1].pop("pid"), r"actors\[1\].pid: not there"),
-        (lambda s: s.update(version="12"), "version: expected int, got '12'"),
-        (lambda s: s.update(pid=True), "pid: expected int, got True"),
-        (lambda s: s.update(beat="soon"), "beat: expected float, got 'soon'"),
-        (lambda s: s.update(written=float("nan")), "written: expected float, got nan"),
-        (lambda s: s.update(waits={}), "waits: expected a list, got {}"),
-        (lambda s: s["waits"][0].update(on=[1]), r"waits\[0\].on\[0\]: expected str, got 1"),
-        (lambda s: s.update(failures=[None]), r"failures\[0\]: expected an object, got None"),
-        (lambda s: s.update(end={"time": 1.0, "how": "exploded", "error": ""}), "end.how: expected one of ended, failed"),
+        (lambda s: s.pop("stage"), "Object missing required field `stage`"),
+        (lambda s: s["actors"][1].pop("pid"), r"Object missing required field `pid` - at `\$.actors\[1\]`"),
+        (lambda s: s.update(version="12"), r"Expected `int`, got `str` - at `\$.version`"),
+        (lambda s: s.update(pid=True), r"Expected `int`, got `bool` - at `\$.pid`"),
+        (lambda s: s.update(beat="soon"), r"Expected `float \| null`, got `str` - at `\$.beat`"),
+        (lambda s: s.update(written=float("nan")), r"Expected `float` >= 0.0 - at `\$.written`"),
+        (lambda s: s.update(since=float("inf")), r"Expected `float` <= 1000000000000.0 - at `\$.since`"),
+        (lambda s: s.update(waits={}), r"Expected `array`, got `object` - at `\$.waits`"),
+        (lambda s: s["waits"][0].update(on=[1]), r"Expected `str`, got `int` - at `\$.waits\[0\].on\[0\]`"),
+        (lambda s: s.update(failures=[None]), r"Expected `object`, got `null` - at `\$.failures\[0\]`"),
+        (lambda s: s.update(end={"time": 1.0, "how": "exploded", "error": ""}), r"Invalid enum value 'exploded' - at `\$.end.how`"),
     ],
 )
 def test_a_damaged_file_is_one_message_with_the_place(tmp_path, change, said):

@@ -12,12 +12,11 @@ first few.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
+
+import msgspec
 
 from toolrl.errors import RunFolderError
 from toolrl.monitor.jsonfile import read_if_there
@@ -29,6 +28,9 @@ STARTING, LOADING, WRITING, EXPORTING, CLOSING = "starting", "loading", "writing
 of the loop, rollouts and metrics are written; the model is exported; summary and curves are made."""
 Ending = Literal["ended", "failed", "refused", "preempted", "interrupted", "crashed"]
 """It trained to its end; a part failed; a user's mistake; SIGTERM; Ctrl-C; an error of ours."""
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+"""A number, and neither NaN nor infinite: Python's JSON has both."""
+Pid = Annotated[int, msgspec.Meta(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,9 @@ class ActorStatus:
     """Name of its machine; empty: not known (yet)."""
     node: str
     """Address of its Ray node; empty: not known (yet)."""
-    pid: int
+    pid: Pid
     """Its process there; 0: not known (yet)."""
-    answered: float | None
+    answered: Seconds | None
     """When it last answered a call; None: it has not yet."""
     calls: int
     """Calls that it has not answered yet: of an engine, about the draws in flight."""
@@ -60,8 +62,8 @@ class Wait:
     what: str
     on: tuple[str, ...]
     """Actors that have not answered yet."""
-    since: float
-    deadline_s: float
+    since: Seconds
+    deadline_s: Seconds
     setting: str
     """Which setting the deadline is; may be empty."""
 
@@ -70,7 +72,7 @@ class Wait:
 class Failure:
     """An actor that failed its driver, whether or not the run got over it."""
 
-    time: float
+    time: Seconds
     """The last time."""
     what: str
     """The error, with the actor's last words."""
@@ -84,7 +86,7 @@ class Failure:
 class End:
     """How the driver ended."""
 
-    time: float
+    time: Seconds
     how: Ending
     error: str
     """What it told, notes included; empty where it trained to its end."""
@@ -94,15 +96,15 @@ class End:
 class Status:
     """The whole file."""
 
-    written: float
-    beat: float | None
+    written: Seconds
+    beat: Seconds | None
     """When the driver's event loop last turned; None: before it does, or after."""
     host: str
-    pid: int
+    pid: Pid
     """The driver."""
     attempt: int
     stage: str
-    since: float
+    since: Seconds
     """When the stage began."""
     version: int
     """Live, or being made live."""
@@ -129,51 +131,6 @@ def read_status(run: Path) -> Status | None:
     if found is None:
         return None
     try:
-        status: Status = _made(Status, found, "")
-    except ValueError as error:
+        return msgspec.convert(found, Status)
+    except msgspec.ValidationError as error:
         raise RunFolderError(f"{path}: {error}; {REMEDY}") from error
-    return status
-
-
-def plain(value: Any) -> Any:
-    """Return a status, or a part of one, for JSON; `dataclasses.asdict` copies every text, and takes four times as long."""
-    if isinstance(value, tuple):
-        return [plain(each) for each in value]
-    return {each.name: plain(getattr(value, each.name)) for each in fields(value)} if is_dataclass(value) else value
-
-
-def _made(kind: Any, value: Any, place: str) -> Any:
-    """Return `value`, out of JSON, as one of `kind`. Raises ValueError with the place where it is none."""
-    if isinstance(kind, type) and is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ValueError(f"{place or 'it'}: expected an object, got {_shown(value)}")
-        missing = [each.name for each in fields(kind) if each.name not in value]
-        if missing:
-            raise ValueError(f"{place}{'.' if place else ''}{missing[0]}: not there")
-        return kind(**{name: _made(hint, value[name], f"{place}{'.' if place else ''}{name}") for name, hint in _hints(kind).items()})
-    origin, parts = get_origin(kind), get_args(kind)
-    if origin is UnionType:
-        inner = next(part for part in parts if part is not NoneType)
-        return None if value is None else _made(inner, value, place)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{place}: expected a list, got {_shown(value)}")
-        return tuple(_made(parts[0], each, f"{place}[{i}]") for i, each in enumerate(value))
-    if origin is Literal:
-        if value not in parts:
-            raise ValueError(f"{place}: expected one of {', '.join(parts)}, got {_shown(value)}")
-        return value
-    if kind is float and type(value) is int and abs(value) < 2**53:
-        return float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        raise ValueError(f"{place}: expected {kind.__name__}, got {_shown(value)}")
-    return value
-
-
-@cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def _shown(value: Any) -> str:
-    return repr(value)[:40]

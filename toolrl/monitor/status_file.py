@@ -18,8 +18,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from toolrl.monitor.durable import aside_of
-from toolrl.monitor.status import Status, plain
+from toolrl.monitor.status import Status
 
 EVERY_S = 1.0
 MOST_PER_S = 2.0
@@ -65,7 +67,7 @@ class StatusFile:
 
     def _write(self) -> None:
         try:
-            text = json.dumps(plain(self._look())) + "\n"
+            text = json.dumps(msgspec.to_builtins(self._look())) + "\n"
         except Exception:  # whatever it is, the run goes on, and the next look may be a better one
             if not self._told:
                 logger.exception("%s: not written", self._path)
@@ -92,9 +94,8 @@ def _over(path: Path, text: str) -> None:
     """Write over the blocks that the file has already, as far as they reach; a reader at this very moment may see half of it."""
     try:
         with path.open("r+b") as file:
-            room = os.fstat(file.fileno()).st_blocks * 512
-            data = text.encode()
-            if len(data) <= max(room, os.fstat(file.fileno()).st_size):
+            data, there = text.encode(), os.fstat(file.fileno())
+            if len(data) <= max(there.st_blocks * 512, there.st_size):
                 file.write(data)
                 file.truncate()
     except OSError:  # nothing can be told
