@@ -18,10 +18,12 @@ from toolrl.errors import PreemptedError, ToolRLError
 from toolrl.pipelines.doctor import doctor
 
 CHECKPOINT = "checkpoints/version-00000003"
-FILES = ("status.json", "versions.json", "config.yaml", "metrics.jsonl", f"{CHECKPOINT}/COMPLETE", f"{CHECKPOINT}/state.json")
+RECORDS = ("status.json", "versions.json", "left_out.json", "config.yaml", "metrics.jsonl")
+FILES = (*RECORDS, f"{CHECKPOINT}/COMPLETE", f"{CHECKPOINT}/state.json")
 NO_RUN_OF_IT = {
     "status.json": {"gone": "a run of an older version of toolrl has none"},
     "metrics.jsonl": {"gone": "a run that has trained nothing has none", "empty": "as gone", "blank": "as gone"},
+    "left_out.json": {"gone": "a run that left out nothing has none"},
     "config.yaml": {"*": "it is read when the run is gone on with"},
     f"{CHECKPOINT}/COMPLETE": {"*": "a checkpoint without a readable mark is none"},
 }
@@ -29,7 +31,9 @@ NO_RUN_OF_IT = {
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    return dead(tmp_path_factory.mktemp("sound") / "run", PreemptedError("saved"))
+    run = dead(tmp_path_factory.mktemp("sound") / "run", PreemptedError("saved"))
+    (run / "left_out.json").write_text('{"7": "not finite"}')
+    return run
 
 
 def diagnosed(run):

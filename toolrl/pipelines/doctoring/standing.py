@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import socket
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from toolrl.checkpoint.store import BEST, MARK, PREFIX, TMP, CheckpointStore
 from toolrl.errors import CheckpointError, ConfigError, RunFolderError
+from toolrl.monitor.jsonfile import read_if_there
 from toolrl.monitor.lines import Line, read_lines
 from toolrl.monitor.readable import SUMMARY, VERSIONS, driver_of, read_attempts, require_readable
 from toolrl.monitor.rundir import CHECKPOINTS, CONFIG, LEFT_OUT, LOCK
@@ -75,13 +75,7 @@ def look(path: Path, report: Report) -> Standing:
         require_readable(path)
         lines = read_lines(path / "metrics.jsonl")
     except (RunFolderError, ConfigError) as error:
-        report.error(
-            "run folder",
-            "a file of it cannot be read",
-            evidence=[str(error)],
-            cause="a copy that broke off, a disk, or an editor",
-            next=f"put the file back; then toolrl audit {path}",
-        )
+        _unreadable(path, error, report)
     found = Standing(path, driver_of(path / LOCK), status, tuple(lines or ()), (path / SUMMARY).is_file())
     _facts(found, report)
     return found
@@ -194,11 +188,11 @@ def check_history(found: Standing, report: Report) -> None:
         if count := last.get(name):
             report.note(name.partition("/")[0], f"{what}: {count:.0f}", cause="see docs/recovery.md", next=where)
     left = found.path / LEFT_OUT
-    if left.is_file():
-        try:
-            report.note("draws", f"{len(json.loads(left.read_text()))} are left out", cause="they could not be trained", next=f"cat {left}")
-        except (OSError, ValueError):  # told by the check of the folder when it is opened
-            return
+    try:
+        if draws := read_if_there(left):
+            report.note("draws", f"{len(draws)} are left out", cause="they could not be trained", next=f"cat {left}")
+    except RunFolderError as error:
+        _unreadable(found.path, error, report)
     if len(found.lines) > 2 and (last.get("rollout/truncated_share") or 0) > 0.5:
         report.warning(
             "completions",
@@ -207,6 +201,16 @@ def check_history(found: Standing, report: Report) -> None:
             next="raise sampling.max_tokens in another run.dir",
             evidence=[f"rollout/truncated_share of version {last['version']}"],
         )
+
+
+def _unreadable(path: Path, error: Exception, report: Report) -> None:
+    report.error(
+        "run folder",
+        "a file of it cannot be read",
+        evidence=[str(error)],
+        cause="a copy that broke off, a disk, or an editor",
+        next=f"put the file back; then toolrl audit {path}",
+    )
 
 
 def _facts(found: Standing, report: Report) -> None:
