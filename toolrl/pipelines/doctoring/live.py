@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from toolrl.controller.stopwatch import STAGES
 from toolrl.monitor.status import ActorStatus, Failure, Status, Wait
@@ -109,7 +109,7 @@ def _actor(status: Status, actor: ActorStatus, report: Report) -> bool:
     """Whether an actor's process is to blame as the kernel sees it."""
     if not actor.pid or actor.host != socket.gethostname() or actor.state in ("dead", "restarting"):
         return False
-    doing = _doing(status, actor.name)
+    doing = _doing(status, actor)
     own = process(actor.pid, before=status.written)
     if own is None:
         report.error(
@@ -127,7 +127,7 @@ def _actor(status: Status, actor: ActorStatus, report: Report) -> bool:
             report.error(
                 actor.name,
                 f"{what} {pid} is {each.how}",
-                evidence=[f"{each.short}: state {each.state}", doing],
+                evidence=[f"{each.short}: {each.state}", doing],
                 cause="kill -STOP, a debugger, or a container that was frozen",
                 next=f"kill -CONT {pid}",
             )
@@ -194,9 +194,9 @@ def _who(status: Status, wait: Wait, stack_of: Stack) -> tuple[str, list[str]]:
         if actor is None or not actor.pid:
             continue
         if actor.host != socket.gethostname():
-            where.append(f"{name}: process {actor.pid} on {actor.host} ({actor.node})")
+            where.append(f"{name}: process {actor.pid} on {actor.host} ({actor.node}), {_answered(status, actor)}")
         elif len(stacks) < MOST_STACKS and (own := process(actor.pid, before=status.written)) is not None:
-            stacks[name] = (f"process {own.pid}, {own.how}", *stack_of(own))
+            stacks[name] = (f"process {own.pid}, {own.how}, {_answered(status, actor)}", *stack_of(own))
     free = [name for name, frames in stacks.items() if not any(word in " ".join(frames) for word in _COLLECTIVE)]
     culprit = free[0] if len(stacks) > 1 and len(free) == 1 else ", ".join(wait.on)
     return culprit, [*where, *(f"{name}: {line}" for name, frames in stacks.items() for line in frames)]
@@ -233,9 +233,14 @@ def _was_late_once(status: Status, failure: Failure) -> bool:
     return failure.what.startswith("a health check") and set(failure.on) <= well
 
 
-def _doing(status: Status, name: str) -> str:
-    waits: Sequence[Wait] = [wait for wait in status.waits if name in wait.on]
-    if not waits:
-        return f"nothing is asked of it; stage {status.stage}"
-    first = waits[0]
-    return f"asked for: {first.what}, {ago(status.written - first.since)} (deadline {first.deadline_s:g} s, {first.setting})"
+def _doing(status: Status, actor: ActorStatus) -> str:
+    first = next((wait for wait in status.waits if actor.name in wait.on), None)
+    if first is None:
+        return f"nothing is asked of it; {_answered(status, actor)}; stage {status.stage}"
+    asked = f"asked for: {first.what}, {ago(status.written - first.since)} (deadline {first.deadline_s:g} s, {first.setting})"
+    return f"{asked}; {_answered(status, actor)}"
+
+
+def _answered(status: Status, actor: ActorStatus) -> str:
+    """Return the last progress of an actor."""
+    return "it has not answered yet" if actor.answered is None else f"it answered last {ago(status.written - actor.answered)}"

@@ -5,17 +5,19 @@ pid ─ /proc ─> running | waiting for a disk | stopped | gone      + children
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
+
 STACK_S = 15.0
 """Longest wait for py-spy."""
 MOST_FRAMES = 8
-_WORDS = {"T": "stopped by a signal", "t": "stopped by a debugger", "D": "waiting for a disk or device", "Z": "ended, and not collected"}
+_STOPPED = {psutil.STATUS_STOPPED: "stopped by a signal", psutil.STATUS_TRACING_STOP: "stopped by a debugger"}
+_WORDS = _STOPPED | {psutil.STATUS_DISK_SLEEP: "waiting for a disk or device"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +26,13 @@ class Process:
 
     pid: int
     state: str
-    """A letter; see proc(5)."""
-    started: float
-    """Seconds since 1970."""
+    """In a word of psutil's."""
     command: str
 
     @property
     def stopped(self) -> bool:
         """Whether it does nothing until a signal lets it go on."""
-        return self.state in "Tt"
+        return self.state in _STOPPED
 
     @property
     def how(self) -> str:
@@ -42,38 +42,27 @@ class Process:
     @property
     def short(self) -> str:
         """Its command, as a person would call it."""
-        return self.command[:60] or f"process {self.pid}"
+        return self.command[:60]
 
 
 def process(pid: int, *, before: float) -> Process | None:
     """Return a process that began before a time (seconds since 1970); None: it is gone, and the number may be another's by now."""
     try:
-        name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-    except OSError:
+        found = psutil.Process(pid)
+        state, command = found.status(), " ".join(found.cmdline()).strip() or found.name()
+        if found.create_time() > before + 2 or state == psutil.STATUS_ZOMBIE:  # the boot time is told in whole seconds
+            return None
+    except psutil.Error:
         return None
-    values = rest.split()
-    started = _boot() + int(values[19]) / os.sysconf("SC_CLK_TCK")
-    if started > before + 2 or values[0] == "Z":  # the boot time is told in whole seconds
-        return None
-    return Process(pid, values[0], started, command or name.partition("(")[2])
+    return Process(pid, state, command)
 
 
 def children(pid: int) -> list[int]:
     """Return the processes that `pid` made, and those that they made."""
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:  # it has ended meanwhile
+        return [each.pid for each in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:  # it has ended meanwhile
         return []
-    found = []
-    for thread in threads:
-        try:
-            numbers = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
-        except OSError:  # the thread has ended meanwhile
-            continue
-        for child in map(int, numbers):
-            found += [child, *children(child)]
-    return found
 
 
 def stack(found: Process) -> tuple[str, ...]:
@@ -91,9 +80,3 @@ def stack(found: Process) -> tuple[str, ...]:
     threads = [block.splitlines() for block in done.stdout.split("\nThread ")[1:]]
     main = next((lines for lines in threads if "MainThread" in lines[0]), threads[0] if threads else [])
     return tuple(line.strip() for line in main[1 : MOST_FRAMES + 1]) or ("no stack: it runs no Python",)
-
-
-def _boot() -> float:
-    """Return when this machine was started (seconds since 1970)."""
-    (line,) = (line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
-    return float(line.split()[1])
