@@ -25,6 +25,7 @@ from toolrl.pipelines.doctor import of_run
 from toolrl.pipelines.doctoring.findings import Report, Severity
 from toolrl.pipelines.doctoring.head import check_ray
 from toolrl.pipelines.doctoring.machine import check_machine, check_shared, room_of
+from toolrl.pipelines.doctoring.processes import children, process
 from toolrl.pipelines.doctoring.stack import check_stack, installed
 from toolrl.pipelines.live_status import Sources
 
@@ -58,7 +59,7 @@ def test_driver_killed(tmp_path):
 def test_driver_stopped(tmp_path):
     with driver_process(tmp_path / "run") as child:
         child.send_signal(signal.SIGSTOP)
-        time.sleep(0.2)
+        until(lambda: process(child.pid, before=time.time()).stopped)
         found = worst(of_run(tmp_path / "run", silent))
     assert (found.culprit, found.next) == ("driver", f"kill -CONT {child.pid}")
     assert "is stopped by a signal, in stage learner" in found.what
@@ -199,12 +200,17 @@ def in_progress(path, *names):
             actors.end()
 
 
-def written(run, holds):
-    """Wait until the status file says something."""
+def until(holds):
+    """Wait until a condition holds."""
     end = time.monotonic() + 10
-    while (status := read_status(run)) is None or not holds(status):
+    while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def written(run, holds):
+    """Wait until the status file says something."""
+    until(lambda: (status := read_status(run)) is not None and holds(status))
 
 
 def test_a_run_in_which_nothing_is_wrong(tmp_path):
@@ -225,14 +231,13 @@ def test_an_actor_whose_process_is_stopped_or_gone(tmp_path, name, how, said):
         reporter.enter("learner")
         written(tmp_path / "run", lambda status: len(status.actors) == 4 and status.waits)
         actors.processes[name].send_signal(how)
-        if how is signal.SIGKILL:
-            actors.processes[name].wait()
-        time.sleep(0.2)
+        until(lambda: (own := process(actors.processes[name].pid, before=time.time())) is None or own.stopped)
         report = of_run(tmp_path / "run", silent)
     (found,) = (each for each in report.findings if each.severity is Severity.ERROR)
     assert found.culprit == name
     assert said in found.what
     assert "asked for: working" in told(found)
+    assert "; it answered last " in told(found)
 
 
 CORE = """
@@ -246,31 +251,34 @@ time.sleep(600)
 def test_an_engine_core_that_is_stopped(tmp_path):
     with in_progress(tmp_path / "run") as (_, actors):
         engine = actors.add("engine-0", sys.executable, "-c", CORE)
-        children = Path(f"/proc/{engine.pid}/task/{engine.pid}/children")
-        written(tmp_path / "run", lambda status: status.actors and children.read_text())
-        core = int(children.read_text())
+        written(tmp_path / "run", lambda status: status.actors)
+        until(lambda: [pid for pid in children(engine.pid) if process(pid, before=time.time()).command.startswith("VLLM::")])
+        (core,) = children(engine.pid)
         os.kill(core, signal.SIGSTOP)
-        time.sleep(0.2)
+        until(lambda: process(core, before=time.time()).stopped)
         found = worst(of_run(tmp_path / "run", silent))
         os.kill(core, signal.SIGKILL)
     assert (found.culprit, found.next) == ("engine-0", f"kill -CONT {core}")
     assert f"its engine core {core} is stopped by a signal" in found.what
 
 
-WORK = {
-    "learner-0": "import time\ndef all_reduce():\n    time.sleep(600)\nall_reduce()",
-    "learner-1": "import time\ndef my_endless_loop():\n    time.sleep(600)\nmy_endless_loop()",
-}
+WORK = {"learner-0": "all_reduce", "learner-1": "my_endless_loop"}
+FUNCTION = """
+import pathlib, sys, time
+def {0}():
+    pathlib.Path(sys.argv[1]).touch()
+    time.sleep(600)
+{0}()
+"""
 
 
 def test_of_ranks_that_are_waited_for_the_one_outside_the_collective_is_named_with_its_stack(tmp_path):
     with in_progress(tmp_path / "run") as (reporter, actors):
-        for name, code in WORK.items():
-            actors.add(name, sys.executable, "-c", code)
-        time.sleep(0.5)
+        for name, function in WORK.items():
+            actors.add(name, sys.executable, "-c", FUNCTION.format(function), str(tmp_path / name))
+        until(lambda: all((tmp_path / name).exists() for name in WORK))
         with CALLS.waiting("training a batch", WORK, actors.handles(), 0.5, "learner.step_timeout_s"):
             reporter.enter("learner")
-            time.sleep(0.5)
             written(tmp_path / "run", lambda status: status.waits and status.written - status.waits[0].since > 0.3)
             found = worst(of_run(tmp_path / "run", silent))
     if "no stack" in told(found):
