@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
 
 from toolrl.pipelines.doctoring.findings import Report, size
 
@@ -36,15 +39,11 @@ class Room:
 
 def room_of(path: Path) -> Room | None:
     """Return the space where `path` is, or will be; None where that cannot be told."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
     try:
-        found = os.statvfs(path)
+        found = shutil.disk_usage(_existing(path))
     except OSError:
         return None
-    if not found.f_blocks:  # such as /proc
-        return None
-    return Room(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
+    return Room(found.total, found.free) if found.total else None  # /proc and its like have none
 
 
 def check_machine(report: Report, environment: Mapping[str, str], *, runs: Path, shared: Path = Path("/dev/shm")) -> None:
@@ -58,17 +57,18 @@ def check_machine(report: Report, environment: Mapping[str, str], *, runs: Path,
     _network(report)
 
 
-def check_disk(report: Report, places: Mapping[str, Path], *, where: str = "") -> None:
+def check_disk(report: Report, places: Mapping[str, Path]) -> None:
     """Tell of file systems that are full or soon will be; one that holds several places is told once."""
-    seen: dict[int, str] = {}
+    seen: set[int] = set()
     for name, path in places.items():
         if (room := room_of(path)) is None:
             continue
-        device = _device(path)
+        device = _existing(path).stat().st_dev
         if device in seen:
             continue
-        seen[device] = name
-        free, evidence = f"{size(room.free)} of {size(room.total)} free", [f"{path}{where}: {size(room.free)} of {size(room.total)} free"]
+        seen.add(device)
+        free = f"{size(room.free)} of {size(room.total)} free"
+        evidence = [f"{path}: {free}"]
         report.fact(f"disk, {name}", f"{free} ({path})")
         if room.free < LEAST_DISK_BYTES:
             report.error(
@@ -88,19 +88,18 @@ def check_disk(report: Report, places: Mapping[str, Path], *, where: str = "") -
             )
 
 
-def check_shared(report: Report, room: Room | None, path: Path, *, node: str = "") -> None:
+def check_shared(report: Report, room: Room | None, path: Path) -> None:
     """Tell of shared memory that is too small for Ray's objects, and for what NCCL and vLLM keep in it."""
-    of = f" of node {node}" if node else ""
     if room is None:
-        report.warning(f"shared memory{of}", f"{path} is not there", cause="a system without it", next=f"mount -t tmpfs tmpfs {path}")
+        report.warning("shared memory", f"{path} is not there", cause="a system without it", next=f"mount -t tmpfs tmpfs {path}")
         return
     free = f"{size(room.free)} of {size(room.total)} free"
-    report.fact(f"shared mem{f', {node}' if node else ''}", free)
+    report.fact("shared mem", free)
     if room.free < OBJECT_STORE_BYTES:
         cause = "a container's default of 64 MiB" if room.total < OBJECT_STORE_BYTES else "what other runs have left there, or hold"
         grow = "docker run --shm-size=16g …; Kubernetes: an emptyDir with medium: Memory at /dev/shm"
         report.error(
-            f"shared memory{of}",
+            "shared memory",
             f"{path} is too small: {free}",
             cause=cause,
             next=grow if room.total < OBJECT_STORE_BYTES else f"ls -lh {path}",
@@ -167,8 +166,8 @@ def _hub_cache(report: Report, environment: Mapping[str, str]) -> None:
 
 
 def _memory(report: Report) -> None:
-    words = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    free, total = (int(words[name].split()[0]) * 1024 for name in ("MemAvailable", "MemTotal"))
+    here = psutil.virtual_memory()
+    free, total = here.available, here.total
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
         used = int(Path("/sys/fs/cgroup/memory.current").read_text())
@@ -240,7 +239,8 @@ def _taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _device(path: Path) -> int:
+def _existing(path: Path) -> Path:
+    """Return `path`, or the innermost folder above it that is there."""
     while not path.exists() and path != path.parent:
         path = path.parent
-    return path.stat().st_dev
+    return path
