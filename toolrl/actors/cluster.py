@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -21,10 +20,9 @@ from toolrl.actors.placement import Node, Placement
 from toolrl.actors.reaper import reaped
 from toolrl.config.schema import ClusterConfig
 from toolrl.errors import DeadlineError, PlacementError
+from toolrl.monitor.environment import count_gpus
 
 LOCAL = "local"
-_NVIDIA = Path("/proc/driver/nvidia/gpus")
-"""A folder for each GPU of this machine: counted without torch, and before anything starts."""
 _OBJECT_STORE_BYTES = 512 * 2**20
 """Of a local cluster: a batch of token arrays is a few MiB, and shared memory is scarce on small machines."""
 _TASKS_REMEMBERED = 4000
@@ -34,7 +32,7 @@ _TASKS_REMEMBERED = 4000
 def local_nodes(cluster: ClusterConfig) -> tuple[Node, ...]:
     """Return the one node that a local cluster would have, without starting it."""
     cpus = cluster.num_cpus or max(len(os.sched_getaffinity(0)), 2)
-    return (Node("this machine", float(cpus), float(len(list(_NVIDIA.glob("*"))) if cluster.device == "cuda" else 0)),)
+    return (Node("this machine", float(cpus), float(count_gpus() if cluster.device == "cuda" else 0)),)
 
 
 @contextmanager

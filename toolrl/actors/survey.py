@@ -9,8 +9,9 @@ Every call has a deadline; a node that does not answer is told by its address.
 
 from __future__ import annotations
 
-import os
 import platform
+import resource
+import shutil
 import socket
 import threading
 import time
@@ -21,8 +22,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from toolrl import __version__
+from toolrl.monitor.environment import count_gpus
 
 START_S = 60.0
 CALL_S = 20.0
@@ -75,11 +79,6 @@ class Surveyor:
 
     def facts(self, folders: Sequence[str]) -> NodeFacts:
         """Return what this node is like."""
-        import resource
-        from pathlib import Path
-
-        from toolrl import __version__
-
         versions = {"python": platform.python_version(), "toolrl": __version__}
         for name in PACKAGES:
             with suppress(PackageNotFoundError):
@@ -87,11 +86,10 @@ class Surveyor:
         rooms = {}
         for folder in folders:
             with suppress(OSError):
-                found = os.statvfs(folder)
-                rooms[folder] = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
-        gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+                found = shutil.disk_usage(folder)
+                rooms[folder] = found.total, found.free
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        return NodeFacts(ray.util.get_node_ip_address(), socket.gethostname(), versions, rooms, gpus, files)
+        return NodeFacts(ray.util.get_node_ip_address(), socket.gethostname(), versions, rooms, count_gpus(), files)
 
     def clock(self) -> float:
         """Return the time here (seconds since 1970)."""
@@ -151,15 +149,16 @@ class Surveyor:
 
 def survey(folders: Sequence[str]) -> Survey:
     """Ask every live node of the cluster that this process is connected to."""
-    alive = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
-    actors = {where: _surveyor(node) for node, where in alive.items()}
+    actors = _surveyors()
     silent: dict[str, str] = {}
     nodes = _ask({where: actor.facts.remote(list(folders)) for where, actor in actors.items()}, START_S, silent)
     nodes = {where: timed for where, facts in nodes.items() if (timed := _with_clock(where, facts, actors[where], silent))}
     here = {where: actor for where, actor in actors.items() if where in nodes}
     ports = _ask({where: actor.listen.remote() for where, actor in here.items()}, CALL_S, silent)
     calls = {(a, b): here[a].reach.remote(b, ports[b]) for a in ports for b in ports if a != b}
-    cut = [(a, b, why) for (a, b), why in _ask(calls, CALL_S + REACH_S * len(ports), {}).items() if why]
+    unanswered: dict[tuple[str, str], str] = {}
+    cut = [(a, b, why) for (a, b), why in _ask(calls, CALL_S + REACH_S * len(ports), unanswered).items() if why]
+    silent |= {a: why for (a, _), why in unanswered.items()}
     found = Survey(list(nodes.values()), silent, cut, "")
     if len(nodes) > 1 and not cut and not silent:
         found = _together(found, here)
@@ -168,9 +167,11 @@ def survey(folders: Sequence[str]) -> Survey:
     return found
 
 
-def _surveyor(node: str, gpus: float = 0.0) -> Any:
-    where = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(Surveyor).options(num_cpus=0, num_gpus=gpus, scheduling_strategy=where, max_concurrency=4).remote()
+def _surveyors(gpus: float = 0.0) -> dict[str, Any]:
+    """Return a surveyor on each live node, by its address."""
+    on = {node["NodeManagerAddress"]: NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in ray.nodes() if node["Alive"]}
+    options = {"num_cpus": 0, "num_gpus": gpus, "max_concurrency": 4}
+    return {where: ray.remote(Surveyor).options(scheduling_strategy=strategy, **options).remote() for where, strategy in on.items()}
 
 
 def _with_clock(where: str, facts: NodeFacts, actor: Any, silent: dict[str, str]) -> NodeFacts | None:
@@ -209,8 +210,7 @@ def _together(found: Survey, actors: Mapping[str, Any]) -> Survey:
 
 def _with_gpus() -> dict[str, Any]:
     """Return a surveyor with a GPU on each node; none where one has no free GPU."""
-    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
-    actors = {where: _surveyor(node, 1.0) for node, where in nodes.items()}
+    actors = _surveyors(gpus=1.0)
     silent: dict[str, str] = {}
     seen = _ask({where: actor.sees_gpu.remote() for where, actor in actors.items()}, START_S, silent)
     if silent or not all(seen.values()):
@@ -228,8 +228,6 @@ def _ask(calls: Mapping[Any, Any], timeout_s: float, silent: dict[Any, str]) -> 
             answers[name] = ray.get(call, timeout=max(end - time.monotonic(), 0.1))
         except GetTimeoutError:
             silent[name] = f"no answer within {timeout_s:g} s"
-        except RayActorError as error:
-            silent[name] = _short(str(error))
         except RayTaskError as error:
             silent[name] = f"{type(error.cause).__name__}: {error.cause}"
         except RayError as error:

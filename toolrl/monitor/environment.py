@@ -1,4 +1,4 @@
-"""What a run ran on: versions of Python, of packages, and of the source."""
+"""What a run ran on: versions of Python, of packages, and of the source; GPUs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 GIT_TIMEOUT_S = 10.0
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
+"""A folder for each GPU of this machine."""
 
 
 @cache
@@ -33,6 +35,11 @@ def git_commit(root: Path) -> str | None:
         return commit + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):  # no git here, or not a repository it reads: the run does not depend on it
         return None
+
+
+def count_gpus() -> int:
+    """Return how many NVIDIA GPUs the kernel knows: without torch, and before anything starts."""
+    return len(list(_NVIDIA.glob("*")))
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TextIO
 
 from toolrl.errors import ConfigError
+from toolrl.monitor.environment import count_gpus
 from toolrl.pipelines.doctoring import page
 from toolrl.pipelines.doctoring.findings import Report, as_json
 from toolrl.pipelines.doctoring.live import check_live
 from toolrl.pipelines.doctoring.machine import check_machine
-from toolrl.pipelines.doctoring.stack import check_gpus, check_stack, count_gpus, installed
+from toolrl.pipelines.doctoring.stack import check_gpus, check_stack, installed
 from toolrl.pipelines.doctoring.standing import (
     check_checkpoints,
     check_end,

@@ -158,7 +158,6 @@ def test_pins_are_those_of_the_requirements():
         lines = Path(f"requirements/{list_}.txt").read_text()
         for part, version in stack.PINNED.items():
             assert re.search(rf"(?m)^{names.get(part, part)}=={re.escape(version)}$", lines), (list_, part)
-    assert f">={stack.PYTHON[0][0]}.{stack.PYTHON[0][1]},<{stack.PYTHON[1][0]}.{stack.PYTHON[1][1]}" in Path("pyproject.toml").read_text()
 
 
 def test_packages_that_are_missing_or_refuse_each_other_are_named():

