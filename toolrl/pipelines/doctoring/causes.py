@@ -16,13 +16,11 @@ _NAMES = re.compile(rf"no (?:answer|word)[^\n]*? from ({_ACTOR}(?:, {_ACTOR})*)"
 _DEAD = re.compile(rf"({_ACTOR})(?: has died|: it is dead)")
 _NAMED = re.compile(rf"\b({_ACTOR})\b")
 _SETTING = re.compile(r"within [\d.e+]+ s \(([a-z_]+\.[a-z_]+)\)")
-RESUME = "{resume}"
-"""In `next`: the command that goes on with the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Who is to blame, why, and what next."""
+    """Who is to blame, why, and what next. Of a rule, with words to fill in: `{actor}`, `{run}`, `{config}`, `{resume}`, `{raise}`."""
 
     culprit: str
     cause: str

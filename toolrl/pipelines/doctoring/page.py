@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolrl.pipelines.doctoring.findings import Finding, Report, Severity
-from toolrl.pipelines.review.page import cut, page, wrap
+from toolrl.pipelines.review.page import page, printable, wrap
 
 INDENT = 18
 CLEAN = "nothing wrong was found"
@@ -20,20 +20,15 @@ def text(report: Report, width: int) -> str:
 
 
 def _finding(finding: Finding, width: int) -> str:
-    lines = wrap(f"{finding.severity.name} · {finding.culprit}: {_shown(finding.what)}", width, "  ")
+    lines = wrap(f"{finding.severity.name} · {finding.culprit}: {printable(finding.what)}", width, "  ")
     seen = [line for each in finding.evidence for line in each.split("\n")]
     for number, line in enumerate(seen):
-        lines += _named("" if number else "  evidence", _shown(line), width)
-    lines += _named("  cause", _shown(finding.cause), width)
+        lines += _named("" if number else "  evidence", printable(line), width)
+    lines += _named("  cause", printable(finding.cause), width)
     first, *rest = finding.next.split("\n")
-    return "\n".join([*lines, f"{'  next':{INDENT}}{_shown(first)}", *(f"{'':{INDENT}}{_shown(line)}" for line in rest)])
+    return "\n".join([*lines, f"{'  next':{INDENT}}{printable(first)}", *(f"{'':{INDENT}}{printable(line)}" for line in rest)])
 
 
 def _named(name: str, value: str, width: int) -> list[str]:
     first, *rest = wrap(value, max(width - INDENT, 40)) or [""]
     return [f"{name:{INDENT}}{first}", *(f"{'':{INDENT}}{line}" for line in rest)]
-
-
-def _shown(text: str) -> str:
-    """Return a text of any length as a terminal may have it."""
-    return cut(text, 10**6)
