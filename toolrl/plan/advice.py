@@ -50,12 +50,14 @@ def remedy(plan: Plan) -> Mapping[str, Any] | None:
         found: dict[str, Any] = {}
         now = plan
         while now.tight:
-            tried = [changes for phase in now.tight for changes in _changes(now, phase) if not without & set(changes)]
-            options = [(_excess(other), i) for i, changes in enumerate(tried) if (other := _with(now, changes))]
-            if not options or min(options)[0] >= _excess(now):
+            allowed = [changes for phase in now.tight for changes in _changes(now, phase) if not without & set(changes)]
+            tried = [(changes, other) for changes in allowed if (other := _with(now, changes))]
+            if not tried:
                 break
-            changes = tried[min(options)[1]]
-            found, now = {**found, **changes}, _with(now, changes) or now
+            changes, best = min(tried, key=lambda each: _excess(each[1]))
+            if _excess(best) >= _excess(now):
+                break
+            found, now = {**found, **changes}, best
         if not now.tight:
             return found
     return None

@@ -115,14 +115,15 @@ def _verdict(plan: Plan) -> list[str]:
     if plan.fits:
         return ["it fits"]
     lines = [f"does not fit: {plan.short}"] if plan.short else []
-    for phase in plan.tight:
+    found = [(phase, advice(plan, phase)) for phase in plan.tight]
+    for phase, helps in found:
         lines += [
             f"does not fit: {phase.where}, {phase.name} takes {_gib(phase.used)} of {_gib(phase.capacity)} GiB, "
             f"most of it {phase.largest.name}: {_gib(phase.largest.num_bytes)}",
-            *(f"  {line}" for line in _advised(advice(plan, phase), phase)),
+            *(f"  {line}" for line in _advised(helps, phase)),
         ]
-    if len(plan.tight) > 1 or not any(each.fits for phase in plan.tight for each in advice(plan, phase)):
-        together = remedy(plan) if plan.tight else None
+    if len(found) > 1 or not any(each.fits for _, helps in found for each in helps):
+        together = remedy(plan)
         lora = " (which trains other weights)" if together and "learner.lora_rank" in together else ""
         lines += [f"the memory of all fits with: {written(together)}{lora}"] if together else []
     return lines
