@@ -2,9 +2,12 @@
 
 import pytest
 
+from toolrl.learner import deepspeed_config, logprobs
+from toolrl.plan import engine_memory, learner_memory
 from toolrl.plan.engine_memory import EngineMemory
 from toolrl.plan.phases import bucket_bytes, phases
 from toolrl.plan.terms import total
+from toolrl.rollout import settings
 
 P = 7_615_616_512
 EMBEDDING = 152_064 * 3584
@@ -18,6 +21,12 @@ def terms(found):
 
 def phase(load, name):
     return next(each for each in phases(load) if each.name == name)
+
+
+def test_what_the_parts_are_bounded_by_is_what_is_planned_with():
+    assert learner_memory.SMALLEST_BUCKET == deepspeed_config.SMALLEST_BUCKET
+    assert learner_memory.SLICE_ELEMENTS == logprobs.SLICE_ELEMENTS
+    assert engine_memory.MIN_BATCHED_TOKENS == settings.MIN_BATCHED_TOKENS
 
 
 def test_states_of_a_rank_are_18_bytes_a_parameter_over_the_ranks(load):
