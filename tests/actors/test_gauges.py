@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -58,14 +59,8 @@ def test_each_engine_has_a_total_of_its_own(said):
     assert [value for _, _, value in said.told] == [5.0, 3.0, 1.0]
 
 
-def version_gauges():
-    sink = VersionGauges("demo", attempt=2)
-    sink._live._thread.join(0)
-    return sink
-
-
 def test_a_version_keeps_what_the_next_does_not_measure_and_sets_absent_reasons_to_zero(said):
-    sink = version_gauges()
+    sink = VersionGauges("demo", attempt=2)
     sink.write(1, {"heldout/reward": 0.25, "reward/reason/correct": 0.5, "reward/reason/no_think": 0.5})
     sink.write(2, {"reward/mean": 0.75, "reward/reason/correct": 1.0})
     assert {(name, *labels.values()): value for name, labels, value in sink.readings()} == {
@@ -81,7 +76,7 @@ def test_a_version_keeps_what_the_next_does_not_measure_and_sets_absent_reasons_
 
 
 def test_a_version_says_as_many_series_after_a_thousand_as_after_one(said):
-    sink = version_gauges()
+    sink = VersionGauges("demo", attempt=2)
     for version in range(1000):
         sink.write(version, {"reward/mean": 0.5, "reward/reason/correct": 1.0, "weights/send_s": 0.1})
     assert len(sink.readings()) == 5
@@ -90,18 +85,19 @@ def test_a_version_says_as_many_series_after_a_thousand_as_after_one(said):
 
 def test_readings_that_fail_are_told_once_and_tried_again(said, monkeypatch, caplog):
     monkeypatch.setattr(gauges, "EVERY_S", 0.01)
-    tries = []
+    tries, enough = [], threading.Event()
 
     def read():
         tries.append(1)
+        if len(tries) == 5:
+            enough.set()
         if len(tries) < 4:
             raise RuntimeError("half way")
         return [("reward/queued", {}, 3.0)]
 
     live = Live("demo", read)
     live.start()
-    while len(tries) < 5:
-        pass
+    assert enough.wait(10)
     live.stop()
     assert caplog.text.count("live metrics of") == 1
     assert ("toolrl_reward_queued_groups", {"run": "demo"}, 3.0) in said.told
