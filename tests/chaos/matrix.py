@@ -64,7 +64,7 @@ def run_case(name, seed, folder, reference=None):
         problems.append("the accident did not happen")
     result = {"accident": name, "seed": seed, "codes": codes, "seconds": round(time.monotonic() - started, 1)}
     if codes[-1] == 0:
-        problems += _audit(run) + (_traces(run, name) if name and codes[0] == ACCIDENTS[name].first_code else [])
+        problems += _audit(run) + (_traces(run, name) if name and (codes[0] or ACCIDENTS[name].first_code == 0) else [])
         summary = json.loads((run / "summary.json").read_text())
         result |= {"steps": summary["steps"], "heldout": summary["heldout_reward_after"], "attempts": _attempts(run)}
         if summary["steps"] != STEPS:
