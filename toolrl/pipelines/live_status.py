@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import cast
 
 from toolrl.actors.progress import CALLS
 from toolrl.actors.whereabouts import Whereabouts
@@ -50,7 +49,9 @@ class Reporter:
     def __init__(self, folder: RunFolder, steps: int) -> None:
         self._folder, self._steps = folder, steps
         self._sources = Sources()
-        self._stage, self._beat, self._end = (STARTING, time.time()), cast(float | None, None), cast(End | None, None)
+        self._stage = STARTING, time.time()
+        self._beat: float | None = None
+        self._end: End | None = None
         CALLS.clear()
 
     def follow(self, sources: Sources) -> None:
