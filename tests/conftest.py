@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -18,6 +19,9 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
+
+# A shell's background job, as CI may be, ignores Ctrl-C, and so would whatever it starts: tests end by it what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("toolrl", deadline=None)  # how long an example takes depends on what else the machine does
 settings.load_profile("toolrl")

@@ -89,15 +89,6 @@ def is_running(pid):
         return False
 
 
-@pytest.fixture
-def heeds_ctrl_c():
-    """Tests that were started in the background of a shell ignore it, as the shell asks."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_cleanly_and_leaves_no_process(capsys, monkeypatch, tmp_path, fake_vllm, number):
     def ready_and_stopped(*args, **kwargs):
