@@ -6,7 +6,7 @@ import pytest
 
 from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
-from toolrl.config.yamlfile import read_yaml
+from toolrl.config.yamlfile import read_settings, read_yaml
 from toolrl.errors import ConfigError
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
@@ -74,3 +74,17 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.yaml")
     with pytest.raises(ConfigError, match="not a file; name another"):
         read_yaml(tmp_path / "a.yaml", resolve=True)
+
+
+def test_settings_are_read_as_they_are_written(tmp_path):
+    (tmp_path / "c.yaml").write_text("run: {dir: 'runs/${x}', steps: 3}\nold: {gone: [1]}\n")
+    assert read_settings(tmp_path / "c.yaml") == {"run.dir": "runs/${x}", "run.steps": 3, "old.gone": [1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("- 1", "it holds no sections"), ("run: 3", "it holds no sections"), ("a: [1", "not readable as YAML")]
+)
+def test_what_is_no_file_of_settings_says_why(tmp_path, text, why):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"^not readable as settings \({why}"):
+        read_settings(tmp_path / "c.yaml")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -38,6 +39,19 @@ def read_yaml(path: Path, *, resolve: bool) -> Json:
         raise ConfigError(f"not readable as YAML: {_told(str(error))}; mend it") from error
     except RecursionError as error:
         raise ConfigError("not readable as YAML: nested too deep; mend it") from error
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return what a file of settings holds by `section.name`, as it is written, whatever version of toolrl wrote it.
+
+    Raises ConfigError, without the path, where it holds none.
+    """
+    try:
+        return {f"{section}.{name}": value for section, part in read_yaml(path, resolve=False).items() for name, value in part.items()}
+    except ConfigError as error:
+        raise ConfigError(f"not readable as settings ({str(error).partition(';')[0]})") from error
+    except AttributeError as error:
+        raise ConfigError("not readable as settings (it holds no sections)") from error
 
 
 def _told(message: str) -> str:

@@ -35,7 +35,7 @@ from toolrl.config.kinds import KINDS
 from toolrl.config.load import settings, to_yaml
 from toolrl.config.schema import RlConfig
 from toolrl.config.sft import SftConfig
-from toolrl.config.yamlfile import read_yaml
+from toolrl.config.yamlfile import read_settings
 from toolrl.errors import ConfigError, RunFolderError, UserError
 from toolrl.monitor import environment, rollouts
 from toolrl.monitor.durable import aside_of, replace_text
@@ -264,10 +264,9 @@ def _run_of(written: Mapping[str, Any]) -> str:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        return _flatten(read_yaml(path, resolve=False))
-    except (ConfigError, AttributeError) as error:  # AttributeError: no sections
-        why = str(error).partition(";")[0] if isinstance(error, ConfigError) else "it holds no sections"
-        raise RunFolderError(f"run.dir: {path}: not readable as settings ({why}); put it back, or name another run.dir") from error
+        return read_settings(path)
+    except ConfigError as error:
+        raise RunFolderError(f"run.dir: {path}: {error}; put it back, or name another run.dir") from error
 
 
 def _flatten(tree: Any) -> dict[str, Any]:

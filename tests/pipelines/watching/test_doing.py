@@ -86,7 +86,7 @@ def test_how_a_run_ended_is_told_with_its_error(with_status, status, how, style)
 def test_the_time_that_is_left_is_that_of_the_newest_steps(rl_run):
     path = rl_run()
     run = WatchedRun(path)
-    run.config["run"]["steps"] = 12
+    run.settings["run.steps"] = 12
     assert left_s(run) == 20.0  # ten steps of 2 s
-    run.config["run"]["steps"] = 2
+    run.settings["run.steps"] = 2
     assert left_s(run) is None

@@ -33,7 +33,7 @@ def test_it_is_exactly_as_large_as_the_terminal(watching, drawn, width, height, 
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)])
 def test_it_shows_how_far_the_run_is_and_what_it_does(watching, drawn, size):
     run, browser = watching()
-    run.config["run"]["steps"] = 8
+    run.settings["run.steps"] = 8
     text = "\n".join(drawn(screen(run, browser, MOMENT, *size), *size))
     told = ("toolrl rl · version 2/8 (25%) · about 12s to go", "running", "reward 0.200", "tokens/s 1,000")
     for shown in (*told, "v2  ✓✗✗✗ 1/4", "8.1 unexpected_call"):

@@ -11,7 +11,7 @@ from toolrl.pipelines.watching.watched import RECENT, Rewind, WatchedRun
 
 def test_a_run_is_read_as_it_stands(rl_run):
     run = WatchedRun(rl_run())
-    assert (run.kind, run.version, run.steps, run.seen.lines) == ("rl", 2, run.config["run"]["steps"], 3)
+    assert (run.kind, run.version, run.steps, run.seen.lines) == ("rl", 2, run.settings["run.steps"], 3)
     assert run.seen.series["reward/mean"].values == [0.0, 0.1, 0.2]
     assert (run.summary, run.status, run.troubles) == (None, None, {})
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolrl.calls.render import to_json
+from toolrl.config.kinds import KINDS
+from toolrl.config.load import settings
 from toolrl.pipelines.reporting.record import Record
 
 ABSENT = "–"
@@ -23,7 +25,8 @@ def between(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 def from_defaults(record: Record) -> list[dict[str, Any]]:
     """Return the settings of a run that are not the defaults: {name, value, default}."""
-    rows = [(name, _value(record, name), told(record.default(name))) for name in record.settings if name not in WHERE]
+    known = settings(KINDS[record.command])
+    rows = [(name, _value(record, name), told(known[name][1] if name in known else None)) for name in record.settings if name not in WHERE]
     return [{"name": name, "value": value, "default": default} for name, value, default in rows if value != default]
 
 

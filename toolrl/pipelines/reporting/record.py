@@ -13,18 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolrl.config.kinds import KINDS
-from toolrl.config.load import settings
-from toolrl.config.yamlfile import read_yaml
 from toolrl.errors import ConfigError, RunFolderError
 from toolrl.monitor import rollouts
 from toolrl.monitor.lines import Line, read_lines
 from toolrl.monitor.prompts import StoredPrompts, read_prompts
 from toolrl.monitor.readable import SUMMARY, VERSIONS, driver_of, read_attempts, read_summary
-from toolrl.monitor.rundir import CONFIG, LOCK
+from toolrl.monitor.rundir import LOCK
+from toolrl.monitor.trained import trained
 
-TRAINING = ("rl", "sft")
-"""Commands whose runs have a page."""
 _ATTEMPT = re.compile(r"attempt-(\d{1,9})")
 
 
@@ -79,10 +75,6 @@ class Record:
             return f"in progress, version {self.version}{of}"
         return f"ended, version {self.version}" if self.summary is not None else f"stopped at version {self.version}{of}"
 
-    def default(self, name: str) -> Any:
-        """Return the value that a setting has where nobody sets it."""
-        return settings(KINDS[self.command])[name][1] if name in settings(KINDS[self.command]) else None
-
 
 def read_records(paths: Sequence[Path]) -> list[Record]:
     """Return the runs in these folders. Raises RunFolderError where one is none, or is damaged; ConfigError where one is named twice."""
@@ -108,12 +100,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _read(path: Path, name: str) -> Record:
-    if not path.is_dir():
-        raise RunFolderError(f"{path}: no such folder; give the run.dir of a `toolrl rl` or `toolrl sft`")
-    if not (path / CONFIG).is_file():
-        raise RunFolderError(f"{path}: holds no run (no {CONFIG}); give the run.dir of a `toolrl rl` or `toolrl sft`")
-    written = _settings(path / CONFIG)
-    command = _command(path / CONFIG, written)
+    command, written = trained(path)
     driver = driver_of(path / LOCK)
     summary = read_summary(path / SUMMARY)
     files = rollouts.files(path / "rollouts")
@@ -132,26 +119,6 @@ def _read(path: Path, name: str) -> Record:
         discarded=_discarded(path / "discarded"),
         prompts=read_prompts(path / "prompts.parquet") if files else None,
     )
-
-
-def _settings(file: Path) -> dict[str, Any]:
-    try:
-        tree = read_yaml(file, resolve=False)
-        return {f"{section}.{name}": value for section, part in tree.items() for name, value in part.items()}
-    except (ConfigError, AttributeError) as error:  # AttributeError: no sections
-        why = str(error).partition(";")[0] if isinstance(error, ConfigError) else "it holds no sections"
-        raise RunFolderError(f"{file}: not readable as settings ({why}); put back the file that the run wrote") from error
-
-
-def _command(file: Path, written: Mapping[str, Any]) -> str:
-    """Return the command whose settings these are: of those that know most of them, the one with the fewest others."""
-    known = {name: settings(kind).keys() for name, kind in KINDS.items()}
-    found = max(known, key=lambda name: (len(written.keys() & known[name]), -len(known[name])))
-    if not written.keys() & known[found]:
-        raise RunFolderError(f"{file}: no settings of `toolrl rl` or `toolrl sft`; give the run.dir of one")
-    if found not in TRAINING:
-        raise RunFolderError(f"{file}: settings of `toolrl {found}`; give the run.dir of a `toolrl rl` or `toolrl sft`")
-    return found
 
 
 def _discarded(folder: Path) -> tuple[Discarded, ...]:

@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toolrl.config.yamlfile import read_yaml
-from toolrl.errors import ConfigError, RunFolderError
+from toolrl.errors import RunFolderError
 from toolrl.monitor import readable
 from toolrl.monitor.follow import MetricsFollower
 from toolrl.monitor.lines import Line
-from toolrl.monitor.rundir import CONFIG
 from toolrl.monitor.status import STATUS, Status, read_status
+from toolrl.monitor.trained import trained
 from toolrl.pipelines.watching.groups import Groups
 from toolrl.pipelines.watching.panels import metrics_of
 from toolrl.pipelines.watching.series import Series
@@ -80,14 +79,8 @@ class WatchedRun:
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        remedy = "give the run.dir of a `toolrl rl` or `toolrl sft`"
-        if not path.is_dir():
-            raise RunFolderError(f"{path}: {'not a folder' if path.exists() else 'no such folder'}; {remedy}")
-        if not (path / CONFIG).is_file():
-            raise RunFolderError(f"{path}: holds no run (no {CONFIG}); {remedy}")
         self.path = path
-        self.config = _settings(path / CONFIG)
-        self.kind = _kind(path / CONFIG, self.config)
+        self.kind, self.settings = trained(path)
         self.groups = Groups(path / "rollouts")
         self.rewinds: deque[Rewind] = deque(maxlen=REWINDS)
         self.attempts: list[dict[str, Any]] = []
@@ -112,7 +105,7 @@ class WatchedRun:
     @property
     def steps(self) -> int:
         """The version at which it ends."""
-        found = self.config["run"].get("steps") if self.status is None else self.status.steps
+        found = self.settings.get("run.steps") if self.status is None else self.status.steps
         return found if type(found) is int else 0
 
     def poll(self) -> None:
@@ -181,22 +174,3 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_mtime_ns, found.st_ino
-
-
-def _settings(path: Path) -> Mapping[str, Any]:
-    """Return the settings of a run of any version of toolrl, by section. Raises RunFolderError."""
-    try:
-        found = read_yaml(path, resolve=False)
-    except ConfigError as error:
-        raise RunFolderError(f"{path}: {error}; put back the file that the run wrote") from error
-    if not isinstance(found, dict) or not all(isinstance(section, dict) for section in found.values()):
-        raise RunFolderError(f"{path}: holds no sections of settings; put back the file that the run wrote")
-    return found
-
-
-def _kind(path: Path, config: Mapping[str, Any]) -> str:
-    """Return the command that made a run. Raises RunFolderError where it trained nothing."""
-    if "run" not in config or "learner" not in config:
-        remedy = "give the run.dir of a `toolrl rl` or `toolrl sft`; an evaluation is read by `toolrl explain`"
-        raise RunFolderError(f"{path.parent}: its {path.name} is not that of a training run; {remedy}")
-    return "rl" if "algo" in config else "sft"
