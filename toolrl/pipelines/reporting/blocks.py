@@ -13,6 +13,9 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from toolrl.monitor import rollouts
 from toolrl.pipelines.reporting import detail
 from toolrl.pipelines.reporting.groups import GroupRow
@@ -94,11 +97,9 @@ def _samples(record: Record, rows: Sequence[GroupRow]) -> Iterator[tuple[GroupRo
     by_version: dict[int, dict[int, GroupRow]] = {}
     for row in rows:
         by_version.setdefault(row.version, {})[row.draw] = row
-    files = rollouts.files(record.rollouts)
     for version, wanted in by_version.items():
-        path = files.get(version, record.rollouts / rollouts.file_name(version))
+        table = rollouts.read_file(record.rollouts / rollouts.file_name(version), detail.COLUMNS)
         samples: dict[int, list[Mapping[str, Any]]] = {}
-        for sample in rollouts.read_file(path, detail.COLUMNS).to_pylist():
-            if sample["draw"] in wanted:
-                samples.setdefault(sample["draw"], []).append(sample)
+        for sample in table.filter(pc.is_in(table.column("draw"), pa.array(list(wanted), pa.int64()))).to_pylist():
+            samples.setdefault(sample["draw"], []).append(sample)
         yield from ((wanted[draw], found) for draw, found in samples.items())
