@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from toolrl.monitor.lines import Line
 from toolrl.monitor.metrics import describe
 from toolrl.pipelines.reporting.record import Record
 
+Item = TypeVar("Item")
 MOST_POINTS = 1000
 """Points of a curve: more than a screen has columns for."""
 DIGITS = 5
@@ -125,13 +126,17 @@ CHARTS = (
 
 def metrics_of(record: Record) -> dict[str, Any]:
     """Return every metric of a run that was measured: {x: versions, per: versions to a point, metrics: {name: [value or null]}}."""
-    lines = list(record.lines)
-    per = max(1, ceil(len(lines) / MOST_POINTS))
-    buckets = [lines[i : i + per] for i in range(0, len(lines), per)]
-    names = dict.fromkeys(name for line in lines for name in line if name not in ("version", "time"))
+    per, buckets = thinned(record.lines)
+    names = dict.fromkeys(name for line in record.lines for name in line if name not in ("version", "time"))
     values = {name: [_point(bucket, name) for bucket in buckets] for name in names}
     found = {name: points for name, points in values.items() if any(point is not None for point in points)}
     return {"x": [bucket[-1]["version"] for bucket in buckets], "per": per, "metrics": found}
+
+
+def thinned(items: Sequence[Item]) -> tuple[int, list[Sequence[Item]]]:
+    """Return how many versions a point of a curve stands for, and those of each point."""
+    per = max(1, ceil(len(items) / MOST_POINTS))
+    return per, [items[start : start + per] for start in range(0, len(items), per)]
 
 
 def catalogue(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -141,9 +146,10 @@ def catalogue(records: Sequence[Record]) -> list[dict[str, Any]]:
     return [{**asdict(chart), "curves": [asdict(curve) for curve in curves]} for chart, curves in kept if curves]
 
 
-def told(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return unit and help of each metric that has them."""
-    return {name: [metric.unit, metric.help] for name in names if (metric := describe(name)) is not None}
+def told(name: str) -> tuple[str, str]:
+    """Return unit and help of a metric, empty where it is in no table."""
+    metric = describe(name)
+    return ("", "") if metric is None else (metric.unit, metric.help)
 
 
 def stages_of(record: Record) -> list[list[float]]:
@@ -181,15 +187,13 @@ def budget_of(record: Record) -> list[dict[str, Any]]:
 
 def stages_json(record: Record) -> dict[str, Any]:
     """Return the seconds by stage as curves of the page."""
-    steps = stages_of(record)
     versions = [line["version"] for line in record.lines if line["version"] > 0]
-    per = max(1, ceil(len(steps) / MOST_POINTS))
-    starts = range(0, len(steps), per)
-    columns = [[_rounded(fmean(row[i] for row in steps[start : start + per])) for start in starts] for i in range(len(STAGES) + 1)]
+    per, buckets = thinned(list(zip(versions, stages_of(record), strict=True)))
+    columns = [[_rounded(fmean(stages[i] for _, stages in bucket)) for bucket in buckets] for i in range(len(STAGES) + 1)]
     names = [*(label for _, label in STAGES), "other"]
     kept = [(name, column) for name, column in zip(names, columns, strict=True) if any(column)]
     return {
-        "x": [versions[min(start + per, len(versions)) - 1] for start in starts],
+        "x": [bucket[-1][0] for bucket in buckets],
         "per": per,
         "names": [name for name, _ in kept],
         "columns": [column for _, column in kept],

@@ -113,7 +113,7 @@ def render(records: Sequence[Record], indexes: Index, carried: dict[int, Carried
         "runs": runs,
         "step": "optimizer step" if all(record.command == "sft" for record in records) else "version",
         "charts": catalogue,
-        "units": {name: charts.told([name]).get(name, ["", ""]) for of in metrics for name in of["metrics"]},
+        "units": {name: charts.told(name) for of in metrics for name in of["metrics"]},
         "histograms": shapes.histograms(rows),
         "facets": _facets([row for _, of_run in rows for row in of_run]),
         "rules": {str(reason): rule for reason, rule in RULES.items()},

@@ -11,7 +11,7 @@ from math import ceil
 from statistics import fmean
 from typing import Any
 
-from toolrl.pipelines.reporting.charts import MOST_POINTS
+from toolrl.pipelines.reporting.charts import thinned
 from toolrl.pipelines.reporting.groups import GroupRow
 from toolrl.pipelines.reporting.record import Record
 from toolrl.types import Reason
@@ -28,8 +28,7 @@ def reasons_json(record: Record) -> dict[str, Any] | None:
     lines = [line for line in record.lines if any(name.startswith(FAMILY) for name in line)]
     if not lines:
         return None
-    per = max(1, ceil(len(lines) / MOST_POINTS))
-    buckets = [lines[start : start + per] for start in range(0, len(lines), per)]
+    per, buckets = thinned(lines)
     totals = Counter[str]()
     for line in lines:
         totals.update({name.removeprefix(FAMILY): value or 0.0 for name, value in line.items() if name.startswith(FAMILY)})
