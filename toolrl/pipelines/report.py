@@ -16,7 +16,7 @@ from typing import Any
 
 from toolrl.errors import ConfigError
 from toolrl.monitor.durable import aside_of, replace_text
-from toolrl.pipelines.reporting.groups import GroupIndex
+from toolrl.pipelines.reporting.groups import index_of
 from toolrl.pipelines.reporting.page import MIB, carry, counted, policy, render
 from toolrl.pipelines.reporting.record import Record, read_records
 from toolrl.pipelines.reporting.served import ServedRuns
@@ -49,7 +49,7 @@ def report(paths: Sequence[Path], *, out: Path | None, groups: int, as_json: boo
     total = sum(len(index.rows) for index in indexes if index is not None)
     found: dict[str, Any] = {
         "page": str(target),
-        "bytes": len(page.encode()),
+        "bytes": target.stat().st_size,
         "runs": [{"path": str(record.path), "state": record.state} for record in records],
         "groups": shown,
         "of_groups": total,
@@ -63,8 +63,7 @@ def serve_report(paths: Sequence[Path], *, port: int) -> None:
     from toolrl.serving.site import Site, serve_site  # a page that is written needs no server
 
     began = time.monotonic()
-    runs = ServedRuns(paths)
-    runs.page()  # what cannot be shown is told before anything listens
+    runs = ServedRuns(paths)  # what cannot be shown is told before anything listens
     answers = {"groups": runs.groups, "row": runs.row, "group": runs.group}
     seconds = time.monotonic() - began
 
@@ -80,11 +79,6 @@ def serve_report(paths: Sequence[Path], *, port: int) -> None:
         )
 
     serve_site(Site(runs.page, policy(served=True), answers), port=port, ready=ready)
-
-
-def index_of(record: Record) -> GroupIndex | None:
-    """Return the groups of a run; None where it has no rollouts. Raises RunFolderError."""
-    return None if record.prompts is None else GroupIndex(record.rollouts, record.prompts)
 
 
 def _summary(records: Sequence[Record], target: Path, num_bytes: int, shown: int, total: int) -> str:

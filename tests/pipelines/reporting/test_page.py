@@ -7,8 +7,8 @@ from hashlib import sha256
 
 import pytest
 
-from toolrl.pipelines.report import index_of
 from toolrl.pipelines.reporting import page
+from toolrl.pipelines.reporting.groups import index_of
 from toolrl.pipelines.reporting.page import carry, render
 from toolrl.pipelines.reporting.record import read_records
 from toolrl.types import Message

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import fsum
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from toolrl.errors import ConfigError, RunFolderError
 from toolrl.monitor import rollouts
 from toolrl.monitor.prompts import StoredPrompts
+from toolrl.pipelines.reporting.record import Record
 
 COLUMNS = ("draw", "attempt", "prompt_id", "reward", "reason", "num_tokens", "oldest_version", "trained", "seed")
 NO_TOOL = "(no call)"
@@ -117,7 +117,7 @@ class Wanted:
 
 
 class GroupIndex:
-    """The groups of one run, in draw order.
+    """The groups of one run, in draw order. One thread at a time refreshes it; others may look at it meanwhile.
 
     Args:
         folder: rollouts/.
@@ -131,24 +131,22 @@ class GroupIndex:
         self._folder, self.prompts = folder, prompts
         self._read: dict[int, tuple[tuple[int, int, int], tuple[GroupRow, ...]]] = {}
         self._tools: dict[str, tuple[str, ...]] = {}
-        self._lock = Lock()
         self.rows: Sequence[GroupRow] = ()
         self.refresh()
 
     def refresh(self) -> None:
         """Read the files that are not those of the last time."""
-        with self._lock:
-            found = {}
-            for version, path in rollouts.files(self._folder).items():
-                try:
-                    there = path.stat()
-                except FileNotFoundError:  # a driver has just gone back over it
-                    continue
-                mark = (there.st_ino, there.st_size, there.st_mtime_ns)
-                before = self._read.get(version)
-                found[version] = before if before is not None and before[0] == mark else (mark, tuple(self._rows(version, path)))
-            self._read = found
-            self.rows = [row for _, rows in found.values() for row in rows]
+        found = {}
+        for version, path in rollouts.files(self._folder).items():
+            try:
+                there = path.stat()
+            except FileNotFoundError:  # a driver has just gone back over it
+                continue
+            mark = (there.st_ino, there.st_size, there.st_mtime_ns)
+            before = self._read.get(version)
+            found[version] = before if before is not None and before[0] == mark else (mark, tuple(self._rows(version, path)))
+        self._read = found
+        self.rows = [row for _, rows in found.values() for row in rows]
 
     def completions(self) -> int:
         """Return how many completions the groups have."""
@@ -156,7 +154,7 @@ class GroupIndex:
 
     def named(self, version: int, draw: int) -> GroupRow:
         """Return one group. Raises ConfigError where the run has it not."""
-        rows = self._read[version][1] if version in self._read else ()
+        _, rows = self._read.get(version, (None, ()))
         found = next((row for row in rows if row.draw == draw), None)
         if found is None:
             raise ConfigError(f"version {version} has no draw {draw} (any more): a run that goes back over versions takes them out")
@@ -197,6 +195,11 @@ class GroupIndex:
         found = tuple(dict.fromkeys(call.name for call in reference)) or (NO_TOOL,)
         self._tools[prompt_id] = found
         return found
+
+
+def index_of(record: Record) -> GroupIndex | None:
+    """Return the groups of a run; None where it has no rollouts. Raises RunFolderError."""
+    return None if record.prompts is None else GroupIndex(record.rollouts, record.prompts)
 
 
 _WORDS: dict[str, str] = {}

@@ -17,7 +17,7 @@ from toolrl.errors import ConfigError, RunFolderError
 from toolrl.monitor import rollouts
 from toolrl.pipelines.reporting import detail
 from toolrl.pipelines.reporting.blocks import as_json
-from toolrl.pipelines.reporting.groups import GroupIndex, Wanted
+from toolrl.pipelines.reporting.groups import GroupIndex, Wanted, index_of
 from toolrl.pipelines.reporting.page import render
 from toolrl.pipelines.reporting.record import Record, read_records
 
@@ -43,10 +43,11 @@ class ServedRuns:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
         self._lock = Lock()
-        self.records: list[Record] = read_records(paths)
-        self.indexes = [_index(record) for record in self.records]
+        self.records: list[Record] = []
+        self.indexes: list[GroupIndex | None] = [None] * len(paths)
         self._looked = time.monotonic()
         self._page: tuple[object, str] = (None, "")
+        self.page()
 
     def page(self) -> str:
         """Return the page as the folders are now."""
@@ -55,7 +56,7 @@ class ServedRuns:
             mark = [_mark(path) for path in self._paths]
             if self._page[0] != mark:
                 self.records = read_records(self._paths)
-                self.indexes = [index or _index(record) for index, record in zip(self.indexes, self.records, strict=True)]
+                self.indexes = [index or index_of(record) for index, record in zip(self.indexes, self.records, strict=True)]
                 self._page = (mark, render(self.records, self.indexes, None))
             return self._page[1]
 
@@ -96,10 +97,6 @@ class ServedRuns:
             self._looked = time.monotonic()
 
 
-def _index(record: Record) -> GroupIndex | None:
-    return None if record.prompts is None else GroupIndex(record.rollouts, record.prompts)
-
-
 def _mark(path: Path) -> tuple[Any, ...]:
     """Return what changes when a run has written more of what the page shows."""
     files = (path / "metrics.jsonl", path / "rollouts", path / "summary.json", path / "versions.json", path / "discarded")
@@ -109,7 +106,7 @@ def _mark(path: Path) -> tuple[Any, ...]:
 def _stat(path: Path) -> Any:
     try:
         return path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
