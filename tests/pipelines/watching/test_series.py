@@ -11,7 +11,7 @@ def test_neighbours_become_their_mean_when_there_are_too_many(monkeypatch):
         series.add(version, value)
     # (0, 2) (4, 6) joined when the fifth came; from then on two to a point
     assert (series.versions, series.values) == ([0.5, 2.5, 4.5, 6.0], [1.0, 5.0, 15.0, 30.0])
-    assert (series.last, series.last_version, series.every) == (30.0, 6, 2)
+    assert (series.last, series.every) == (30.0, 2)
 
 
 def test_a_point_is_the_mean_of_all_its_values_however_often_points_were_joined():

@@ -99,13 +99,17 @@ def _ago(run: WatchedRun, now: float) -> str:
 
 def typical_step_s(run: WatchedRun) -> float:
     """Return the median seconds of the newest steps, evaluation included; 0 where none was trained."""
-    steps = [(line.get("loop/step_s") or 0.0) + (line.get("loop/eval_s") or 0.0) for line in run.seen.recent]
+    steps = _steps_s(run)
     return statistics.median(steps) if steps else 0.0
 
 
 def left_s(run: WatchedRun) -> float | None:
     """Return the seconds to the end as the newest steps tell, None where there is nothing to tell from."""
-    steps = [(line.get("loop/step_s") or 0.0) + (line.get("loop/eval_s") or 0.0) for line in run.seen.recent]
+    steps = _steps_s(run)
     if not steps or run.version is None or run.version >= run.steps:
         return None
     return (run.steps - run.version) * statistics.fmean(steps)
+
+
+def _steps_s(run: WatchedRun) -> list[float]:
+    return [(line.get("loop/step_s") or 0.0) + (line.get("loop/eval_s") or 0.0) for line in run.seen.recent]

@@ -80,8 +80,8 @@ class Groups:
             if before is None or self._path(expected).is_file():
                 self._list()
         else:
-            while self._path(self._newest_or(0) + 1).is_file():
-                self._versions.append(self._newest_or(0) + 1)
+            while self._path(self._versions[-1] + 1).is_file():
+                self._versions.append(self._versions[-1] + 1)
         return self._newest != before
 
     def newest(self, wrong_only: bool) -> GroupLine | None:
@@ -116,9 +116,6 @@ class Groups:
     @property
     def _newest(self) -> int | None:
         return self._versions[-1] if self._versions else None
-
-    def _newest_or(self, otherwise: int) -> int:
-        return self._versions[-1] if self._versions else otherwise
 
     def _list(self) -> None:
         self._versions = list(rollouts.files(self._folder))

@@ -24,11 +24,10 @@ class Series:
     in_last: int = 0
     last: float | None = None
     """The newest value as it was."""
-    last_version: int | None = None
 
     def add(self, version: int, value: float) -> None:
         """Add the value of a version."""
-        self.last, self.last_version = value, version
+        self.last = value
         if self.values and self.in_last < self.every:
             self.in_last += 1
             self.versions[-1] += (version - self.versions[-1]) / self.in_last
