@@ -16,7 +16,6 @@ from toolrl.errors import ConfigError, RunError
 from toolrl.pipelines.launching import kubernetes, scripts
 from toolrl.pipelines.launching.job import Job, Order, checked
 
-TARGETS = ("slurm", "ray-job", "k8s")
 _SUBMIT = {
     "slurm": ("sbatch",),
     "ray-job": ("bash", "-s", "--", "--no-wait"),

@@ -28,7 +28,7 @@ def sees(path: str) -> bool:
 def manifest(job: Job) -> str:
     """Return the RayJob of a job. Raises ConfigError where it cannot be said in one."""
     own = own_files(job)
-    words = [f"{_SETTINGS}/{path.name}" if (path := _own(each, own)) else each for each in job.order.settings]
+    words = [f"{_SETTINGS}/{Path(each).name}" if Path(each) in own else each for each in job.order.settings]
     _require_plain(words)
     if job.order.image is not None and not _IMAGE.fullmatch(job.order.image):
         raise ConfigError(f"--image: got {job.order.image!r}; give a name as in registry.example.org/toolrl:0.1.0")
@@ -54,10 +54,6 @@ def manifest(job: Job) -> str:
     if job.limit_s is not None:
         text = text.replace("  backoffLimit: ", f"  activeDeadlineSeconds: {job.limit_s}\n  backoffLimit: ")
     return _with_settings(text, f"{name}-settings", own) if own else text
-
-
-def _own(setting: str, own: Sequence[Path]) -> Path | None:
-    return next((path for path in own if str(path) == str(Path(setting)) and Path(setting).is_file()), None)
 
 
 def _require_plain(words: Sequence[str]) -> None:
