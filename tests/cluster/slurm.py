@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from toolrl.pipelines.serve import free_port
+
 START_S = 60
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "scontrol", "squeue", "scancel")
 _PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
@@ -28,12 +30,6 @@ MARKS = [
     pytest.mark.timeout(1200),
     pytest.mark.skipif(not available(), reason="starts Slurm, which takes root and `apt-get install slurm-wlm munge`"),
 ]
-
-
-def free_port():
-    with socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
-        return any_port.getsockname()[1]
 
 
 class Slurm:
@@ -51,14 +47,14 @@ class Slurm:
         names = [f"n{i + 1}" for i in range(nodes)]
         for name in ("state", *names):
             (folder / name).mkdir()
-        ports = ",".join(str(free_port()) for _ in names)
+        ports = ",".join(str(free_port("127.0.0.1", 0)) for _ in names)
         self.configuration = folder / "slurm.conf"
         self.configuration.write_text(
             "\n".join(
                 [
                     "ClusterName=test",
                     f"SlurmctldHost={host}(127.0.0.1)",
-                    f"SlurmctldPort={free_port()}",
+                    f"SlurmctldPort={free_port('127.0.0.1', 0)}",
                     "SlurmUser=root",
                     "SlurmdUser=root",
                     "AuthType=auth/munge",

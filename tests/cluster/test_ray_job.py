@@ -1,11 +1,9 @@
 """A run as a job of a real Ray cluster with a token and its dashboard: logged, stopped, started again, audited: `make cluster-test`."""
 
-import json
 import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from toolrl.cli.main import main
+from toolrl.monitor.lines import read_lines
+from toolrl.pipelines.serve import free_port
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
@@ -26,12 +26,6 @@ SETTINGS = (
 LONGEST_S = 240
 
 
-def free_port():
-    with socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
-        return any_port.getsockname()[1]
-
-
 class Head:
     """A Ray head of 3 CPUs; clients find it by its dashboard, and its token in a file."""
 
@@ -39,7 +33,7 @@ class Head:
         token = folder / "token"
         token.touch(mode=0o600)
         token.write_text(secrets.token_hex(32))
-        self.dashboard = free_port()
+        self.dashboard = free_port("127.0.0.1", 0)
         clean = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
         self.environment = clean | {
             "RAY_AUTH_MODE": "token",
@@ -48,7 +42,7 @@ class Head:
         }
         self.log = folder / "head.log"
         options = ("--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard}", f"--temp-dir={folder / 'ray'}", "--num-cpus=3")
-        command = [BIN / "ray", "start", "--head", f"--port={free_port()}", "--disable-usage-stats", "--block", *options]
+        command = [BIN / "ray", "start", "--head", f"--port={free_port('127.0.0.1', 0)}", "--disable-usage-stats", "--block", *options]
         with self.log.open("w") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=self.environment)
 
@@ -98,8 +92,7 @@ def submitted(head, run, *more):
 
 
 def versions(run):
-    path = run / "metrics.jsonl"
-    return [json.loads(line)["version"] for line in path.read_text().splitlines()] if path.exists() else []
+    return [line["version"] for line in read_lines(run / "metrics.jsonl")]
 
 
 def test_a_job_is_logged_stopped_with_a_checkpoint_and_goes_on(head, run, capsys):

@@ -15,6 +15,7 @@ from slurm import MARKS, Slurm
 from test_slurm_script import PROGRAMS
 
 from toolrl.cli.main import main
+from toolrl.monitor.lines import read_lines
 from toolrl.pipelines.launching.template import filled
 
 pytestmark = MARKS
@@ -56,8 +57,7 @@ def submitted(slurm, run):
 
 
 def versions(run):
-    path = run / "metrics.jsonl"
-    return [json.loads(line)["version"] for line in path.read_text().splitlines()] if path.exists() else []
+    return [line["version"] for line in read_lines(run / "metrics.jsonl")]
 
 
 def wait(slurm, number, run, there):
