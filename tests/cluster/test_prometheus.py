@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.parse
@@ -18,21 +17,19 @@ sys.path += [str(ROOT / "tests" / "pipelines"), str(ROOT / "tests" / "monitor")]
 from driver import Driver, wait_until  # noqa: E402
 from test_grafana import PANELS, names_in, queries  # noqa: E402
 
+from toolrl.pipelines.serve import free_port  # noqa: E402
+
+RUN_S = 600
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.timeout(2 * RUN_S + 60),
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="no Prometheus: apt-get install prometheus"),
 ]
 
-RUN_S = 600
 ONLY_ON_GPU = {"ray_toolrl_learner_mfu_ratio", "ray_toolrl_actor_gpu_memory_bytes"}
 SETTINGS = (
     "conf/demo.yaml", "run.steps=24", "eval.every=12", "eval.prompts=32", "checkpoint.every=2", "algo.kl_coef=0.01", "monitor.trace=2,4-5",
 )  # fmt: skip
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 class Prometheus:
@@ -48,7 +45,7 @@ class Prometheus:
         config["global"]["scrape_timeout"] = "2s"
         folder.mkdir()
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-        self._address = f"127.0.0.1:{free_port()}"
+        self._address = f"127.0.0.1:{free_port('127.0.0.1', 0)}"
         command = [
             "prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address={self._address}",
@@ -76,11 +73,14 @@ def scraped(tmp_path_factory):
     prometheus = Prometheus(folder / "prometheus", run)
     try:
         driver = Driver("rl", *SETTINGS, f"run.dir={run}", log=folder / "driver.log")
-        found = run / "prom_metrics_service_discovery.json"
-        assert wait_until(lambda: found.exists() or not driver.running(), RUN_S), driver.log.read_text()
-        assert driver.running(), driver.log.read_text()
-        ((target,),) = [each["targets"] for each in json.loads(found.read_text())]
-        assert driver.wait(RUN_S) == 0, driver.log.read_text()
+        try:
+            found = run / "prom_metrics_service_discovery.json"
+            assert wait_until(lambda: found.exists() or not driver.running(), RUN_S), driver.log.read_text()
+            assert driver.running(), driver.log.read_text()
+            ((target,),) = [each["targets"] for each in json.loads(found.read_text())]
+            assert driver.wait(RUN_S) == 0, driver.log.read_text()
+        finally:
+            driver.kill()
         yield run, prometheus, target, driver.log.read_text()
     finally:
         prometheus.close()
