@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from toolrl.calls.render import to_json
+from toolrl.calls.render import as_text
 from toolrl.calls.schema import ABSENT, Place
 from toolrl.types import Json, Reason
 
@@ -68,7 +68,4 @@ def shown(text: str) -> str:
 
 def describe(value: Json) -> str:
     """Return a value as an explanation shows it: as JSON, or where it is none (NaN) as Python writes it."""
-    try:
-        return shown(to_json(value))
-    except ValueError:
-        return shown(repr(value))
+    return shown(as_text(value))

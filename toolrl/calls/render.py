@@ -50,6 +50,18 @@ def to_json(value: Json) -> str:
     raise ValueError(f"{type(value).__name__} is not JSON: {value!r}")
 
 
+def as_text(value: Json) -> str:
+    """Return a value as JSON, or where it is none as Python writes it.
+
+    >>> as_text({"a": [1, None]}), as_text(float("nan"))
+    ('{"a": [1, null]}', 'nan')
+    """
+    try:
+        return to_json(value)
+    except ValueError:
+        return repr(value)
+
+
 def _text(value: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"a key must be text, got {value!r}")

@@ -13,7 +13,7 @@ from typing import Any
 from toolrl.calls.diff import ArgumentDiff, CallDiff
 from toolrl.calls.fault import Fault
 from toolrl.calls.locate import locate
-from toolrl.calls.render import call_to_json, to_json
+from toolrl.calls.render import as_text, call_to_json
 from toolrl.calls.schema import ABSENT
 from toolrl.config.task import RewardConfig
 from toolrl.pipelines.review.explanation import Row, diffs_of
@@ -36,7 +36,7 @@ def prompt_json(prompt: Prompt) -> dict[str, Any]:
         "source": prompt.source,
         "messages": [_message(message) for message in prompt.messages],
         "tools": [
-            {"name": tool.name, "description": tool.description, "parameters": _text(tool.parameters) if tool.parameters else ""}
+            {"name": tool.name, "description": tool.description, "parameters": as_text(tool.parameters) if tool.parameters else ""}
             for tool in prompt.tools
         ],
         "reference": wanted,
@@ -98,7 +98,7 @@ def _argument(argument: ArgumentDiff) -> list[str | None]:
 
 
 def _side(value: Json) -> str | None:
-    return None if value is ABSENT else _text(value)
+    return None if value is ABSENT else as_text(value)
 
 
 def _place(row: Row, text: str) -> int | None:
@@ -125,11 +125,4 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _accepted(call: AcceptedCall) -> str:
-    return f"{call.name}: {_text({name: list(values) for name, values in call.values.items()})}"
-
-
-def _text(value: Json) -> str:
-    try:
-        return to_json(value)
-    except ValueError:
-        return repr(value)
+    return f"{call.name}: {as_text({name: list(values) for name, values in call.values.items()})}"

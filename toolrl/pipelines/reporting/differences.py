@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from toolrl.calls.render import to_json
+from toolrl.calls.render import as_text
 from toolrl.config.kinds import KINDS
 from toolrl.config.load import settings
 from toolrl.pipelines.reporting.record import Record
@@ -64,10 +64,7 @@ def told(value: Any) -> str:
     """Return a value as it is written in a file of settings, near enough."""
     if isinstance(value, str):
         return value or '""'
-    try:
-        return to_json(value)
-    except ValueError:
-        return repr(value)
+    return as_text(value)
 
 
 def _value(record: Record, name: str) -> str:

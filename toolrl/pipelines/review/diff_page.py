@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from toolrl.calls.diff import ArgumentDiff, CallDiff
 from toolrl.calls.match import same_text
-from toolrl.calls.render import to_json
+from toolrl.calls.render import as_text
 from toolrl.calls.schema import ABSENT
 from toolrl.pipelines.review.page import table
 from toolrl.types import Json, Reason, ToolCall
@@ -88,9 +88,4 @@ def _window(text: str, start: int, room: int) -> str:
 
 
 def _json(value: Json) -> str:
-    if value is ABSENT:
-        return "(none)"
-    try:
-        return to_json(value)
-    except ValueError:
-        return repr(value)
+    return "(none)" if value is ABSENT else as_text(value)
