@@ -5,10 +5,12 @@ import math
 
 import pytest
 
+from toolrl.config.learning import LearnerConfig
 from toolrl.config.schema import CheckpointConfig
-from toolrl.config.sft import SftEvalConfig
+from toolrl.config.sft import SftConfig, SftEvalConfig
 from toolrl.controller.supervised import SupervisedLoop, loss_metrics
 from toolrl.errors import LearnerError, PreemptedError, RunError, WeightSyncError
+from toolrl.monitor.waste import Accelerators, wasted
 from toolrl.testing.fakes import World
 from toolrl.types import RunState, StepReport
 
@@ -117,6 +119,17 @@ def test_seconds_are_told_apart_by_what_they_went_to():
     }  # fmt: skip
     assert row["loop/tokens_per_s"] == pytest.approx(12 / 3.5)
     assert "loop/wait_generation_s" not in row
+
+
+def test_its_lines_hold_what_its_waste_is_told_from():
+    """A step of 3 s in a lap of 12.5 s, of two ranks: they wait for a push of 0.5 s and for a measurement of 9 s."""
+    world = World()
+    run(world, 1, every=1, greedy=lambda version: 0.5)
+    line = {**world.sink.rows[1], "learner/step_s": 3.0, "learner/forward_s": 3.0}
+    found = wasted(line, Accelerators.of(SftConfig(learner=LearnerConfig(num_ranks=2))))
+    assert {name: seconds for name, seconds in found.items() if seconds} == {
+        "run/accelerator_s": 25.0, "waste/push": 1.0, "waste/evaluation": 18.0
+    }  # fmt: skip
 
 
 def test_checkpoints_are_written_every_so_many_steps_and_at_the_end_after_their_lines():

@@ -66,11 +66,12 @@ def wasted(metrics: Metrics, accelerators: Accelerators) -> dict[str, float]:
     if "learner/step_s" not in metrics:
         return {}
     engines, ranks = accelerators.of_engines, accelerators.of_learner
-    stage = {name: metrics[f"loop/{name}_s"] for name in ("step", "wait_generation", "learner", "push", "eval", "checkpoint")}
+    stage = {name: metrics[f"loop/{name}_s"] for name in ("step", "learner", "push", "eval", "checkpoint")}
+    waited = metrics["loop/wait_generation_s"] if engines else 0.0
     lap = stage["step"] + stage["eval"]
     turn = metrics.get("learner/turn_s", 0.0)
     passes = sum(metrics.get(f"learner/{name}", 0.0) for name in _PASSES)
-    between = lap - sum(stage[name] for name in ("wait_generation", "learner", "push", "eval", "checkpoint"))
+    between = lap - waited - sum(stage[name] for name in ("learner", "push", "eval", "checkpoint"))
     busy = metrics["engine/busy_sum_s"] * accelerators.of_an_engine if engines else 0.0
     found = {
         "push": stage["push"] * (ranks if accelerators.shared else ranks + engines),
@@ -82,12 +83,12 @@ def wasted(metrics: Metrics, accelerators: Accelerators) -> dict[str, float]:
     if engines:
         found["dull_groups"] = busy * metrics["loop/dull_share"]
     if accelerators.shared:
-        found["no_groups"] = (stage["wait_generation"] + stage["eval"]) * ranks - busy
+        found["no_groups"] = (waited + stage["eval"]) * ranks - busy
     else:
         found["evaluation"] = stage["eval"] * ranks
     if engines and not accelerators.shared:
         lost = (engines - metrics["engine/serving"] * accelerators.of_an_engine) * (lap - stage["push"])
-        found["no_groups"] = stage["wait_generation"] * ranks
+        found["no_groups"] = waited * ranks
         found["lost_engines"] = lost
         found["no_slots"] = engines * (lap - stage["push"]) - busy - lost
     total = lap * (ranks if accelerators.shared else ranks + engines)
