@@ -40,13 +40,24 @@ def test_nothing_compared_proves_nothing():
         parity([], [])
 
 
-def test_in_float32_the_largest_difference_has_the_fixed_bound():
-    bound = ParityBound("float32", 1e-4)
-    bound.check("engine-0", seen(1e-4, 1e-6))
+def test_in_float32_the_mean_has_a_fixed_bound():
+    bound = ParityBound("float32", 2e-5)
+    bound.check("engine-0", seen(1e-4, 2e-5))
     bound.calibrate([seen(1e-7, 1e-8)])  # changes nothing
-    bound.check("engine-0", seen(1e-4, 1e-6))
-    with pytest.raises(WeightSyncError, match=r"engine-0: largest .* is 0\.0002 nats, more than 0\.0001 \(mean 1e-06.* over 10 tokens"):
-        bound.check("engine-0", seen(2e-4, 1e-6))
+    bound.check("engine-0", seen(1e-4, 2e-5))
+    with pytest.raises(
+        WeightSyncError, match=r"engine-0: mean .* is 3e-05 nats, more than 2e-05 \(mean 3e-05, largest 0\.0001 over 10 tokens"
+    ):
+        bound.check("engine-0", seen(1e-4, 3e-5))
+
+
+def test_in_float32_a_single_token_may_differ_by_what_rounding_can_make_and_no_more():
+    """Measured on texts that a small model had never seen the like of: largest 1.07e-4, mean 5.45e-6, without AVX-512."""
+    bound = ParityBound("float32", 2e-5)
+    bound.check("engine-0", seen(1.07e-4, 5.45e-6))
+    bound.check("engine-0", seen(1e-3, 5.45e-6))
+    with pytest.raises(WeightSyncError, match=r"engine-0: largest .* is 0\.0011 nats, more than 0\.001 \(mean 5\.45e-06"):
+        bound.check("engine-0", seen(1.1e-3, 5.45e-6))
 
 
 def test_in_bfloat16_the_mean_is_held_to_four_times_that_of_the_first_push():
