@@ -57,6 +57,14 @@ def read_attempts(path: Path) -> list[dict[str, Any]]:
     return attempts
 
 
+def read_left_out(path: Path) -> dict[int, str]:
+    """Return the draws of a run that are not to be trained, each with the reason. Raises RunFolderError."""
+    try:
+        return {int(draw): str(why) for draw, why in (read_if_there(path, remedy=_REMEDY) or {}).items()}
+    except ValueError as error:
+        raise RunFolderError(f"{path}: not draws by number ({error}); {_REMEDY}") from error
+
+
 def driver_of(lock: Path) -> str:
     """Return who holds the lock of a run's folder, an empty text where nobody does."""
     if not lock.exists():

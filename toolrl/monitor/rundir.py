@@ -41,7 +41,7 @@ from toolrl.monitor import environment, rollouts
 from toolrl.monitor.durable import aside_of, replace_text
 from toolrl.monitor.jsonfile import read_object
 from toolrl.monitor.lines import read_lines, write_lines
-from toolrl.monitor.readable import VERSIONS, read_attempts, require_readable
+from toolrl.monitor.readable import VERSIONS, read_attempts, read_left_out, require_readable
 from toolrl.types import WeightVersion
 
 MAY_CHANGE = (
@@ -164,13 +164,7 @@ class RunFolder:
 
     def left_out(self) -> dict[int, str]:
         """Return the draws that are not to be trained, each with the reason. Raises RunFolderError."""
-        path = self.path / LEFT_OUT
-        if not path.exists():
-            return {}
-        try:
-            return {int(draw): str(why) for draw, why in read_object(path).items()}
-        except ValueError as error:
-            raise RunFolderError(f"{path}: not draws by number ({error}); put back the file that the run wrote") from error
+        return read_left_out(self.path / LEFT_OUT)
 
     def keep(self, name: str, text: str) -> None:
         """Write a file that the run was started with. Raises RunFolderError where a resumed run has another."""

@@ -6,7 +6,6 @@ prompts.parquet (in the order of the first epoch) ─ that epoch's permutation, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,10 @@ import pyarrow.parquet as pq
 from toolrl.config.schema import RlConfig
 from toolrl.data.draws import permutation
 from toolrl.errors import RunFolderError
+from toolrl.monitor.readable import VERSIONS, read_attempts, read_left_out
 from toolrl.monitor.rundir import LEFT_OUT
 from toolrl.pipelines.auditing.findings import Findings
 
-VERSIONS = "versions.json"
 _BOUND = "loop.max_staleness"
 _BEST = "checkpoint.best"
 
@@ -76,12 +75,12 @@ def rules_of(path: Path, config: RlConfig, findings: Findings) -> Rules:
     attempts = {attempt.number: attempt for attempt in _attempts(path / VERSIONS, config)}
     if list(attempts) != list(range(1, len(attempts) + 1)):
         findings.problem("attempts", f"{VERSIONS}: has the attempts {', '.join(map(str, attempts))}, which are not 1, 2, …")
-    return Rules(config, attempts, _left_out(path / LEFT_OUT), _prompts(path / "prompts.parquet", config, findings))
+    return Rules(config, attempts, read_left_out(path / LEFT_OUT), _prompts(path / "prompts.parquet", config, findings))
 
 
 def _attempts(path: Path, config: RlConfig) -> list[Attempt]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["attempts"]
+        entries = read_attempts(path)
         bounds, keeps = [config.loop.max_staleness], [config.checkpoint.best]
         for entry in reversed(entries[1:]):
             bounds.append(int(entry["changed"].get(_BOUND, {"from": bounds[-1]})["from"]))
@@ -90,14 +89,7 @@ def _attempts(path: Path, config: RlConfig) -> list[Attempt]:
             Attempt(int(entry["attempt"]), str(entry["started"]), bound, best, str(entry.get("after", "")))
             for entry, bound, best in zip(entries, reversed(bounds), reversed(keeps), strict=True)
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RunFolderError(f"{path}: not readable ({error!r}); put back the file that the run wrote") from error
-
-
-def _left_out(path: Path) -> dict[int, str]:
-    try:
-        return {int(draw): str(why) for draw, why in json.loads(path.read_text(encoding="utf-8")).items()} if path.exists() else {}
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunFolderError(f"{path}: not readable ({error!r}); put back the file that the run wrote") from error
 
 

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from toolrl.checkpoint.store import BEST, MARK, PREFIX, TMP, CheckpointStore
 from toolrl.errors import CheckpointError, ConfigError, RunFolderError
-from toolrl.monitor.jsonfile import read_if_there
 from toolrl.monitor.lines import Line, read_lines
-from toolrl.monitor.readable import SUMMARY, VERSIONS, driver_of, read_attempts, require_readable
+from toolrl.monitor.readable import SUMMARY, VERSIONS, driver_of, read_attempts, read_left_out, require_readable
 from toolrl.monitor.rundir import CHECKPOINTS, CONFIG, LEFT_OUT, LOCK
 from toolrl.monitor.status import Status, read_status
 from toolrl.pipelines.doctoring.causes import cause_of
@@ -189,7 +188,7 @@ def check_history(found: Standing, report: Report) -> None:
             report.note(name.partition("/")[0], f"{what}: {count:.0f}", cause="see docs/recovery.md", next=where)
     left = found.path / LEFT_OUT
     try:
-        if draws := read_if_there(left):
+        if draws := read_left_out(left):
             report.note("draws", f"{len(draws)} are left out", cause="they could not be trained", next=f"cat {left}")
     except RunFolderError as error:
         _unreadable(found.path, error, report)
