@@ -23,8 +23,26 @@ CHAT_TEMPLATE = (
 # A shell's background job, as CI may be, ignores Ctrl-C, and so would whatever it starts: tests end by it what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+REAL_RUN = ("tests/pipelines/test_export.py", "tests/pipelines/test_replay.py", "tests/pipelines/test_rl.py")
+"""Files whose tests of the stack want the fixture `real_run`."""
+
 settings.register_profile("toolrl", deadline=None)  # how long an example takes depends on what else the machine does
 settings.load_profile("toolrl")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give the files that look at one real run to one worker, which then makes it once."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # not there on a GPU machine
+
+    class RealRunInOneWorker(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "the real run" if file in REAL_RUN else file
+
+    return RealRunInOneWorker(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -122,6 +122,7 @@ def main():
     os.environ |= {"RANK": rank, "LOCAL_RANK": "0", "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     import deepspeed
 
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # as in the learner: it would be compiled, for half a minute
     deepspeed.init_distributed(dist_backend="gloo")
     for path in paths:
         run(int(rank), Path(out), path)
