@@ -128,7 +128,8 @@ def test_real_rows_end_well_and_the_reasons_say_why_nothing_is_earned(run, share
     driver = Driver(
         "rl", "conf/demo.yaml", f"model.path={run / 'final'}", f"data.train={data}", f"data.heldout={data}", "prompt.template=tool_n1",
         "data.max_prompt_tokens=1024", "sampling.max_tokens=32", "loop.prompts_per_batch=2", "sampling.n=2", "eval.prompts=4",
-        "run.steps=3", "loop.max_staleness=1", "learner.num_ranks=1", "reward.workers=1", f"run.dir={tmp_path / 'run'}", log=tmp_path / "log",
+        "run.steps=3", "loop.max_staleness=1", "learner.num_ranks=1", "reward.workers=1", f"run.dir={tmp_path / 'run'}",
+        log=tmp_path / "log",
     )  # fmt: skip
     assert driver.wait() == 0, driver.log.read_text()
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
