@@ -20,7 +20,7 @@ test: $(READY)  ## every test that needs no GPU: first the tier without Ray, the
 test-fast: $(READY)  ## the tier without Ray
 	$(BIN)/python -m pytest -m "not stack and not gpu and not cluster" -n 2 --dist loadfile $(ARGS)
 
-cluster-test: $(READY)  ## several nodes on this machine: Ray nodes in networks of their own, a Slurm of two, jobs of a Ray cluster; as root, in half an hour
+cluster-test: $(READY)  ## several nodes on this machine: Ray nodes in networks of their own, a Slurm of two, jobs of a Ray cluster; as root, in a quarter of an hour
 	$(BIN)/python -m pytest -m cluster -rs tests/cluster $(ARGS)
 
 gpu-smoke: $(GPU_READY)  ## what no CPU can show, on two GPUs in ten minutes: NCCL, CUDA IPC, sleep, TP 2, attention kernels, short runs
