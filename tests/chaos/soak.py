@@ -34,6 +34,8 @@ BOUND = 30.0
 SLOWER = 1.25
 """How much longer a step of the last third may take than one of the second, by the median."""
 SAMPLE_S = 1.0
+CURVE = 100
+"""About how many samples of each process are kept in the report: [step, MiB]."""
 INTERRUPT_LIMIT_S = 300.0
 INTERRUPTED_AT = 5
 """Version after which the second run gets Ctrl-C."""
@@ -85,7 +87,8 @@ def growth(found, steps):
         if len(points) < 10 or np.ptp(points[:, 0]) < steps / 2:
             continue
         slope = 1000 * np.polyfit(points[:, 0], points[:, 1], 1)[0]
-        rows.append({"role": role, "mib": round(float(points[-1, 1]), 1), "mib_per_1000_steps": round(float(slope), 2)})
+        curve = [[int(step), round(mib, 1)] for step, mib in series[:: max(len(series) // CURVE, 1)]]
+        rows.append({"role": role, "mib": round(float(points[-1, 1]), 1), "mib_per_1000_steps": round(float(slope), 2), "curve": curve})
     return sorted(rows, key=lambda row: -row["mib"])
 
 

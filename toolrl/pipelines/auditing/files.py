@@ -17,11 +17,10 @@ from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.errors import CheckpointError, RunFolderError
 from toolrl.monitor import rollouts
-from toolrl.monitor.readable import driver_of
+from toolrl.monitor.readable import VERSIONS, driver_of
 from toolrl.monitor.rundir import CONFIG, LOCK
 from toolrl.pipelines.auditing.findings import Findings
 from toolrl.pipelines.auditing.lines import MetricLines
-from toolrl.pipelines.auditing.rules import VERSIONS
 from toolrl.pipelines.supervised.batches import DIGEST
 
 SUMMARY = "summary.json"
