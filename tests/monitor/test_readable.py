@@ -25,7 +25,7 @@ def test_a_run_that_was_never_started_and_a_sound_one_pass(tmp_path, run):
 @pytest.mark.parametrize(
     ("name", "content"),
     [("versions.json", "[]"), ("versions.json", '{"attempts": [1]}'), ("metrics.jsonl", "{}\n"), ("prompts.parquet", "x"),
-     ("rollouts/version-000001.parquet", "x"), ("summary.json", "[]")],
+     ("rollouts/version-000001.parquet", "x"), ("summary.json", "[]"), ("left_out.json", "[]"), ("left_out.json", '{"first": "exploded"}')],
 )  # fmt: skip
 def test_what_cannot_be_read_is_named(run, name, content):
     (run / name).write_text(content)

@@ -1,7 +1,7 @@
 """What a run that goes on will read of its own folder, looked at before anything is started or written.
 
-    versions.json  metrics.jsonl  prompts.parquet  rollouts/*.parquet  summary.json ─ each opened ─> a message now,
-                                                                                      and not at the end of a day's training
+    versions.json  left_out.json  metrics.jsonl  prompts.parquet  rollouts/*.parquet  summary.json ─ each opened ─> a message now,
+                                                                                    and not at the end of a day's training
 
 Of tables only the end of the file is read, which says what they hold.
 """
@@ -20,6 +20,8 @@ from toolrl.monitor.lines import read_lines
 
 VERSIONS = "versions.json"
 """What each attempt of a run ran on."""
+LEFT_OUT = "left_out.json"
+"""Draws that are not to be trained."""
 SUMMARY = "summary.json"
 """What came of a run, written last."""
 _REMEDY = "put back the file that the run wrote, or start anew in another run.dir"
@@ -28,6 +30,7 @@ _REMEDY = "put back the file that the run wrote, or start anew in another run.di
 def require_readable(path: Path) -> None:
     """Raise RunFolderError where a file of the run in `path` cannot be read, or one that must be there is gone."""
     attempts = read_attempts(path / VERSIONS)
+    read_left_out(path / LEFT_OUT)
     lines = read_lines(path / "metrics.jsonl")
     files = rollouts.files(path / "rollouts")
     if not attempts and (lines or files):

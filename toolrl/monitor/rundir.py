@@ -41,7 +41,7 @@ from toolrl.monitor import environment, rollouts
 from toolrl.monitor.durable import aside_of, replace_text
 from toolrl.monitor.jsonfile import read_object
 from toolrl.monitor.lines import read_lines, write_lines
-from toolrl.monitor.readable import VERSIONS, read_attempts, read_left_out, require_readable
+from toolrl.monitor.readable import LEFT_OUT, VERSIONS, read_attempts, read_left_out, require_readable
 from toolrl.types import WeightVersion
 
 MAY_CHANGE = (
@@ -57,7 +57,6 @@ MAY_CHANGE = (
 """Settings that a resumed run may change: how long, how fast, where, and what is watched. What is learned, from what, stays."""
 CONFIG = "config.yaml"
 CHECKPOINTS = "checkpoints"
-LEFT_OUT = "left_out.json"
 LOCK = ".lock"
 
 

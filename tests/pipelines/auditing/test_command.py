@@ -88,7 +88,7 @@ def test_data_takes_no_option_of_a_run(capsys):
         ("versions.json", '{"attempts": [{"attempt": 1}]}', "versions.json: not readable"),
         ("left_out.json", "[]", "left_out.json: expected an object"),
         ("left_out.json", '{"first": "not finite"}', "left_out.json: not draws by number"),
-        ("summary.json", "[]", "summary.json: not readable"),
+        ("summary.json", "[]", "summary.json: expected an object"),
         ("demonstrations.digest", "", "a run of `toolrl sft`, which draws nothing"),
     ],
 )

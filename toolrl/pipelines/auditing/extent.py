@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from toolrl.errors import RunFolderError
 from toolrl.monitor import rollouts
-from toolrl.pipelines.auditing.files import SUMMARY, RunFiles
+from toolrl.monitor.readable import SUMMARY
+from toolrl.pipelines.auditing.files import RunFiles
 from toolrl.pipelines.auditing.findings import Findings
 
 

@@ -17,13 +17,11 @@ from toolrl.config.load import load
 from toolrl.config.schema import RlConfig
 from toolrl.errors import CheckpointError, RunFolderError
 from toolrl.monitor import rollouts
-from toolrl.monitor.readable import VERSIONS, driver_of
+from toolrl.monitor.readable import SUMMARY, VERSIONS, driver_of, read_summary
 from toolrl.monitor.rundir import CONFIG, LOCK
 from toolrl.pipelines.auditing.findings import Findings
 from toolrl.pipelines.auditing.lines import MetricLines
 from toolrl.pipelines.supervised.batches import DIGEST
-
-SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def look(path: Path, findings: Findings) -> RunFiles:
     if (path / DIGEST).exists():
         raise RunFolderError(f"{path}: a run of `toolrl sft`, which draws nothing to account for; give the run.dir of a `toolrl rl`")
     config = load(RlConfig, [str(path / CONFIG)])
-    driver, summary = driver_of(path / LOCK), _summary(path / SUMMARY)
+    driver, summary = driver_of(path / LOCK), read_summary(path / SUMMARY)
     folders = sorted((path / "checkpoints").glob(f"{PREFIX}*"))
     saved = [found for folder in folders if (found := _saved(folder, findings)) is not None]
     best = _saved(path / "checkpoints" / BEST, findings)
@@ -115,15 +113,3 @@ def _saved(folder: Path, findings: Findings) -> Saved | None:
             findings.problem("checkpoint", f"checkpoints/{folder.name}: no readable {STATE} ({error!r})")
         return None
     return Saved(folder, version, state)
-
-
-def _summary(path: Path) -> Mapping[str, Any] | None:
-    if not path.exists():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("it holds no summary")
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunFolderError(f"{path}: not readable ({error}); remove it, and the command of the run writes it again") from error
-    return found

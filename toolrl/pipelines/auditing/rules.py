@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 from toolrl.config.schema import RlConfig
 from toolrl.data.draws import permutation
 from toolrl.errors import RunFolderError
-from toolrl.monitor.readable import VERSIONS, read_attempts, read_left_out
-from toolrl.monitor.rundir import LEFT_OUT
+from toolrl.monitor.readable import LEFT_OUT, VERSIONS, read_attempts, read_left_out
 from toolrl.pipelines.auditing.findings import Findings
 
 _BOUND = "loop.max_staleness"

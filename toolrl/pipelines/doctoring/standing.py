@@ -14,8 +14,8 @@ from pathlib import Path
 from toolrl.checkpoint.store import BEST, MARK, PREFIX, TMP, CheckpointStore
 from toolrl.errors import CheckpointError, ConfigError, RunFolderError
 from toolrl.monitor.lines import Line, read_lines
-from toolrl.monitor.readable import SUMMARY, VERSIONS, driver_of, read_attempts, read_left_out, require_readable
-from toolrl.monitor.rundir import CHECKPOINTS, CONFIG, LEFT_OUT, LOCK
+from toolrl.monitor.readable import LEFT_OUT, SUMMARY, VERSIONS, driver_of, read_attempts, read_left_out, require_readable
+from toolrl.monitor.rundir import CHECKPOINTS, CONFIG, LOCK
 from toolrl.monitor.status import Status, read_status
 from toolrl.pipelines.doctoring.causes import cause_of
 from toolrl.pipelines.doctoring.findings import Report, ago, size
