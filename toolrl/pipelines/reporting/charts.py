@@ -114,9 +114,10 @@ CHARTS = (
     ),
     Chart(
         "Engine against learner",
-        "Largest difference of log-probabilities after a push, and mean difference on the sampled tokens; in nats, on a logarithmic scale.",
+        "Difference of log-probabilities after a push, and mean difference on the sampled tokens; in nats, on a logarithmic scale.",
         (
             Curve("weights/parity_max_abs_dlogp", "after the push, largest"),
+            Curve("weights/parity_mean_abs_dlogp", "after the push, mean"),
             Curve("learner/mismatch_mean_abs_dlogp", "sampled tokens, mean"),
         ),
         log=True,

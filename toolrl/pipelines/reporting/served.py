@@ -106,7 +106,7 @@ def _mark(path: Path) -> tuple[Any, ...]:
 def _stat(path: Path) -> Any:
     try:
         return path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # what is wrong with it is told where it is read
         return None
 
 
