@@ -297,6 +297,7 @@ def test_an_export_that_fails_on_the_way_leaves_the_former_one(tmp_path, monkeyp
 
 
 @pytest.mark.stack
+@pytest.mark.timeout(900)  # it may be the one that makes the run
 def test_the_newest_version_of_a_real_run_is_its_final_model(real_run, tmp_path, capsys):
     newest = max(int(path.name.removeprefix("version-")) for path in (real_run / "checkpoints").glob("version-*"))
     assert export(real_run, tmp_path / "final") == 0

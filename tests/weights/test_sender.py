@@ -11,7 +11,7 @@ from toolrl.errors import WeightSyncError
 
 pytestmark = pytest.mark.stack
 
-AIM = 1e-5  # nats; 1e-4 stops a run
+AIM = 1e-5  # nats; a mean of 2e-5 stops a run
 
 
 @pytest.fixture(scope="module")
