@@ -13,8 +13,9 @@ DOCS_READY := .venv-docs/.ready
 demo: $(READY)  ## a real RL run on this machine's CPU
 	$(BIN)/toolrl rl conf/demo.yaml $(ARGS)
 
-test: $(READY)  ## every test that needs no GPU and no cluster: the tier without Ray and the real stack
-	$(BIN)/python -m pytest -m "not gpu and not cluster" --timeout=600 -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(READY)  ## every test that needs no GPU and no cluster: first the tier without Ray, then the real stack
+	$(BIN)/python -m pytest -m "not stack and not gpu and not cluster" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "stack and not gpu and not cluster" --timeout=600 -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: $(READY)  ## the tier without Ray
 	$(BIN)/python -m pytest -m "not stack and not gpu and not cluster" -n 2 --dist loadfile $(ARGS)

@@ -20,10 +20,10 @@ from toolrl.data.template import PromptTemplate
 from toolrl.pipelines.inputs import resolve_model
 from toolrl.pipelines.supervised.inputs import load_supervised
 
-STEPS, EVERY = 24, 8
+STEPS, EVERY = 40, 10
 BLANK = (
     "conf/demo_sft.yaml", f"run.steps={STEPS}", "data.train=demo://sft?rows=1024", "data.copy_warmup_steps=4",
-    "data.heldout=demo://sft-heldout?rows=32", "eval.every=12",
+    "data.heldout=demo://sft-heldout?rows=32", "eval.every=20",
     f"checkpoint.every={EVERY}", "monitor.tensorboard=false",
 )  # fmt: skip
 LORA = (
