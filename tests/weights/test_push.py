@@ -226,7 +226,7 @@ def test_a_probe_over_the_bound_leaves_the_gate_shut_and_names_the_engine_and_th
     scene.engines[1].logprobs = [np.array([-1.0, -2.001], dtype=np.float32)]
     message = scene.fails(WeightSyncError)
     assert "engine-1: mean |Δ log p|" in message
-    assert "0.0005 nats, more than 2e-05" in message
+    assert "0.0005 nats, more than 1e-05" in message
     assert scene.events[-1].endswith("probe")
 
 
@@ -272,12 +272,12 @@ def test_the_first_push_is_probed_and_then_every_nth_version(every, versions, pr
 
 def test_a_report_holds_the_worst_engine_the_bytes_and_the_seconds_of_each_phase():
     scene = Scene(engines=2)
-    scene.engines[1].logprobs = [np.array([-1.0, -2.00003], dtype=np.float32)]
+    scene.engines[1].logprobs = [np.array([-1.0, -2.000015], dtype=np.float32)]
     report = scene.publish(3)
     assert report.version == 3
     assert report.metrics["weights/bytes"] == 36
-    assert report.metrics["weights/parity_max_abs_dlogp"] == pytest.approx(3e-5, rel=1e-2)
-    assert report.metrics["weights/parity_mean_abs_dlogp"] == pytest.approx(1.5e-5, rel=1e-2)
+    assert report.metrics["weights/parity_max_abs_dlogp"] == pytest.approx(1.5e-5, rel=2e-2)
+    assert report.metrics["weights/parity_mean_abs_dlogp"] == pytest.approx(7.5e-6, rel=2e-2)
     phases = {"push_s", "connect_s", "drain_s", "pause_s", "send_s", "commit_s", "probe_s"}
     assert {f"weights/{phase}" for phase in phases} <= report.metrics.keys()
 

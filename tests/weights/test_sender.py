@@ -11,7 +11,7 @@ from toolrl.errors import WeightSyncError
 
 pytestmark = pytest.mark.stack
 
-AIM = 1e-5  # nats; a mean of 2e-5 stops a run
+AIM = 1e-5  # nats, of the largest difference; a mean of as much stops a run
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +106,15 @@ def test_a_tensor_scaled_by_a_thousandth_before_it_is_sent_is_seen_by_the_probe_
             kept = parameter.clone()
             parameter.mul_(1.001)
             moved = np.concatenate([np.abs(type(push).logprobs(push, ids) - t) for ids, t in zip(push.probes, truth, strict=True)]).mean()
-            if moved > 2.2e-5:
-                with pytest.raises(WeightSyncError, match=r"engine-0: mean .* more than 2e-05"):
+            if moved > 1.1e-5:
+                with pytest.raises(WeightSyncError, match=r"engine-0: mean .* more than 1e-05"):
                     push.publish(1)
                 assert not push.gate.is_open
                 caught.append(name)
-            elif moved < 1.8e-5:
+            elif moved < 0.9e-5:
                 push.publish(1)
             parameter.copy_(kept)
-    assert len(caught) >= 18  # all but queries, keys and their biases
+    assert len(caught) >= 22  # all but the biases of queries and keys, and what moves hardly anything
 
 
 def keep_the_packed_head(worker):

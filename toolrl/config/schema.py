@@ -125,7 +125,7 @@ class WeightsConfig:
     """Versions between two parity probes; 0: never after the first."""
     probe_prompts: int = 4
     """Prompts of a parity probe."""
-    parity_bound: float = 2e-5
+    parity_bound: float = 1e-5
     """Mean |Δ log p| a probe accepts in float32, in nats; of a single token fifty times as much."""
     bucket_mib: int = 256
     """Parameters gathered and sent at a time, in MiB."""
